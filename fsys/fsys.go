@@ -1,0 +1,101 @@
+// Package fsys is the file system as a directory lock sees it: one directory,
+// and a handful of atomic operations on the files in it.
+//
+// [FS] and [Dir] are all that a backend has to provide. What a backend can do
+// beyond that it tells by optional interfaces, each in a file of its own:
+// [Witnesser] (the kernel vouches for a living owner), [Localizer] (only this
+// machine can reach the directory), [Notifier] (events instead of polling) and
+// [Sweeper] (temporary files of the dead).
+//
+// [OS] is the backend for the real file system. Package aferofs adapts
+// github.com/spf13/afero. Package fsystest checks any backend, yours included.
+package fsys
+
+import "errors"
+
+// MaxData is the number of bytes that [Dir.Create] must be able to publish and
+// the most that [Dir.Read] returns: a level file is a few hundred bytes.
+const MaxData = 4096
+
+// ErrNotRegular is returned (wrapped in an [fs.PathError]) by [Dir.Read] for
+// something that is not a regular file: a directory, a symbolic link, a FIFO, a
+// socket or a device. Nothing of it has been read, and no link was followed.
+var ErrNotRegular = errors.New("not a regular file")
+
+// FS finds directories. A value is safe for concurrent use.
+type FS interface {
+	// Dir resolves name, once, against the working directory of this moment:
+	// a later change of directory does not change what the result stands for.
+	// The directory need not exist yet; operations on a missing one fail with
+	// fs.ErrNotExist. Dir fails with an error that matches
+	// errors.ErrUnsupported when the backend as a whole cannot give the
+	// guarantees of [Dir].
+	Dir(name string) (Dir, error)
+}
+
+// Dir is one directory. Every operation is atomic: concurrent calls, from any
+// goroutine or process, take effect one after the other, and a caller that dies
+// in the middle has either done the operation or not. Names are plain file
+// names without separators.
+//
+// Errors are of type *fs.PathError, with the operation (the method's name in
+// lower case), the full path, and an error that matches the usual sentinels:
+// fs.ErrExist, fs.ErrNotExist, fs.ErrPermission, or errors.ErrUnsupported when
+// the directory's file system cannot do the operation atomically. An operation
+// that fails has changed nothing.
+type Dir interface {
+	// Path is the resolved path of the directory, for messages and for telling
+	// directories apart within one FS.
+	Path() string
+
+	// Create publishes a file with that name and exactly that data, at most
+	// MaxData bytes, readable by every user: it appears whole or not at all.
+	// It fails with fs.ErrExist if there is anything of that name, be it a
+	// dangling symbolic link. The caller closes the File once the published
+	// file is gone, or was found not to be its own any more.
+	Create(name string, data []byte) (File, error)
+
+	// Read looks at a file, which anybody may have put there. It follows no
+	// link, never blocks, and reads at most MaxData bytes.
+	// It fails with fs.ErrNotExist, or with ErrNotRegular.
+	Read(name string) (Snapshot, error)
+
+	// Replace renames a file over another one: newname never ceases to exist,
+	// and oldname ceases to exist at the same instant.
+	Replace(oldname, newname string) error
+
+	// Remove removes a file. It fails with fs.ErrNotExist if there is none.
+	Remove(name string) error
+
+	// List returns the names that start with prefix, in no particular order,
+	// of files of any kind.
+	List(prefix string) ([]string, error)
+}
+
+// File is a file that this process published with [Dir.Create]. It stays the
+// same file when [Dir.Replace] renames it.
+type File interface {
+	// Intact reports whether name is still this very file and holds what it
+	// was created with. If there is no such file, that is (false, nil).
+	Intact(name string) (bool, error)
+
+	// Close lets go of the file, and with it of the witness (see [Witnesser]).
+	// It does not remove it.
+	Close() error
+}
+
+// Snapshot is one look at a file.
+type Snapshot struct {
+	// Data is the first MaxData bytes. The caller may keep it.
+	Data []byte
+	// Witness is what the kernel said when it was asked, after Data was read,
+	// about the very file that Data is from.
+	Witness Witness
+	// ID tells this file from every other file that had the same name and
+	// the same data. It is the zero ID if the backend cannot tell.
+	ID ID
+}
+
+// ID identifies a file within its directory. The numbers mean nothing outside
+// the backend: on Unix they are device, inode and change time.
+type ID [3]uint64
