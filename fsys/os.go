@@ -1,0 +1,247 @@
+package fsys
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+)
+
+// TempPrefix begins the name of every temporary file that [Dir.Create] of [OS]
+// makes, where it needs any. [Sweep] removes those of the dead.
+const TempPrefix = ".dirlock-"
+
+// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] and
+// [Dir.Replace] of [OS] when another process was in the middle of the same kind
+// of operation for so long that it may be stopped. Nothing has changed, and
+// trying again later can succeed. It happens only on a file system that has
+// neither hard links nor a rename that refuses to replace, where those
+// operations take turns.
+var ErrBusy = errors.New("directory is busy")
+
+// OS returns the real file system. All values are equal.
+//
+// Dir makes the path absolute and follows its symbolic links, once; a part that
+// does not exist yet stays as it is. Where the system has no way at all to do
+// what a [Dir] promises (Plan 9, WebAssembly), Dir fails with an error that
+// matches [errors.ErrUnsupported].
+//
+// A Dir of OS is also a [Witnesser], a [Localizer], a [Notifier] and a
+// [Sweeper]. It finds out what the directory's file system can do when it is
+// first used, and holds no descriptor between calls, save one for each [File].
+func OS() FS { return osFS{} }
+
+type osFS struct{}
+
+var (
+	_ Witnesser = (*osDir)(nil)
+	_ Localizer = (*osDir)(nil)
+	_ Notifier  = (*osDir)(nil)
+	_ Sweeper   = (*osDir)(nil)
+	_ File      = (*osFile)(nil)
+)
+
+func (osFS) Dir(name string) (Dir, error) {
+	if !osSupported {
+		return nil, pathError("dir", name, errors.ErrUnsupported)
+	}
+	if name == "" {
+		return nil, pathError("dir", name, fs.ErrNotExist)
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return nil, pathError("dir", name, err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	prefix := path
+	if !os.IsPathSeparator(prefix[len(prefix)-1]) {
+		prefix += string(filepath.Separator)
+	}
+	return &osDir{path: path, prefix: prefix}, nil
+}
+
+// osDir is a directory of the real file system. What each system does its own
+// way is in the methods that the files os_GOOS.go add: create, replace,
+// witnesses, isLocal, sweep; and in the functions read, remove and openDir.
+type osDir struct {
+	path   string
+	prefix string // path and a separator
+
+	// What was found out, each an answer: unknown until asked.
+	witness answer
+	local   answer
+	osState
+}
+
+// answer is a yes or no that is found out once, and never changes after that.
+type answer struct{ v atomic.Uint32 }
+
+func (a *answer) known() (yes, ok bool) {
+	v := a.v.Load()
+	return v == 1, v != 0
+}
+
+func (a *answer) set(yes bool) {
+	v := uint32(2)
+	if yes {
+		v = 1
+	}
+	a.v.Store(v)
+}
+
+func (d *osDir) Path() string { return d.path }
+
+func (d *osDir) Create(name string, data []byte) (File, error) {
+	path := d.prefix + name
+	if !validName(name) || len(data) > MaxData {
+		return nil, pathError("create", path, fs.ErrInvalid)
+	}
+	f, err := d.create(path, data)
+	if err != nil {
+		return nil, pathError("create", path, err)
+	}
+	return f, nil
+}
+
+func (d *osDir) Read(name string) (Snapshot, error) {
+	path := d.prefix + name
+	if !validName(name) {
+		return Snapshot{}, pathError("read", path, fs.ErrInvalid)
+	}
+	s, err := read(path)
+	if err != nil {
+		return Snapshot{}, pathError("read", path, err)
+	}
+	return s, nil
+}
+
+func (d *osDir) Replace(oldname, newname string) error {
+	newpath := d.prefix + newname
+	if !validName(oldname) || !validName(newname) {
+		return pathError("replace", newpath, fs.ErrInvalid)
+	}
+	if err := d.replace(d.prefix+oldname, newpath); err != nil {
+		return pathError("replace", newpath, err)
+	}
+	return nil
+}
+
+func (d *osDir) Remove(name string) error {
+	path := d.prefix + name
+	if !validName(name) {
+		return pathError("remove", path, fs.ErrInvalid)
+	}
+	if err := remove(path); err != nil {
+		return pathError("remove", path, err)
+	}
+	return nil
+}
+
+// listBatch is how many names List reads at once: a directory can hold
+// millions, of which it keeps those that were asked for.
+const listBatch = 256
+
+func (d *osDir) List(prefix string) ([]string, error) {
+	names, err := d.list(prefix)
+	if err != nil {
+		return nil, pathError("list", d.path, err)
+	}
+	return names, nil
+}
+
+func (d *osDir) list(prefix string) ([]string, error) {
+	f, err := openDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var names []string
+	for {
+		batch, err := f.Readdirnames(listBatch)
+		for _, name := range batch {
+			if strings.HasPrefix(name, prefix) {
+				names = append(names, strings.Clone(name))
+			}
+		}
+		if err == io.EOF {
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (d *osDir) Witnesses() (bool, error) {
+	if yes, ok := d.witness.known(); ok {
+		return yes, nil
+	}
+	yes, err := d.witnesses()
+	if err != nil {
+		return false, pathError("witnesses", d.path, err)
+	}
+	d.witness.set(yes)
+	return yes, nil
+}
+
+func (d *osDir) Local() (bool, error) {
+	if yes, ok := d.local.known(); ok {
+		return yes, nil
+	}
+	yes, err := d.isLocal()
+	if err != nil {
+		return false, pathError("local", d.path, err)
+	}
+	d.local.set(yes)
+	return yes, nil
+}
+
+// Sweep tells the living from the dead by the lock that a temporary file's
+// creator has on it. Where the file system has no such locks, nothing can be
+// told, and nothing is removed.
+func (d *osDir) Sweep() error {
+	names, err := d.list(TempPrefix)
+	if err != nil {
+		return pathError("sweep", d.path, err)
+	}
+	var errs []error
+	for _, name := range names {
+		path := d.prefix + name
+		if err := sweep(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, pathError("sweep", path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tempName returns the path of a temporary file that nobody else ever uses.
+func (d *osDir) tempName() string { return d.prefix + TempPrefix + rand.Text() }
+
+// validName reports whether name is a plain file name.
+func validName(name string) bool {
+	if name == "" || name == "." || name == ".." {
+		return false
+	}
+	for i := range len(name) {
+		if name[i] == 0 || os.IsPathSeparator(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// pathError says which operation failed, on what, and why. It takes apart the
+// error of a function of package os, which says the same in its own words.
+func pathError(op, path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}

@@ -1,0 +1,562 @@
+//go:build unix
+
+package fsys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const osSupported = true
+
+// The ways to make a file appear whole under a name that must be free, from
+// the best to the last. A file system that lacks one has all the calls that
+// lead to it fail, and the next one is tried.
+const (
+	byUnnamed uint32 = iota // an unnamed file that is linked in: the dead leave nothing (Linux)
+	byLink                  // link(2) of a temporary file
+	byRename                // a rename that refuses to replace (Linux, macOS)
+	byGuard                 // a look and a plain rename, under a lock on the directory
+)
+
+// osState is what a directory remembers of its file system.
+type osState struct {
+	way atomic.Uint32 // the first way that was not found missing
+}
+
+// errMissing: the file system cannot do this, the next way may do.
+var errMissing = errors.New("missing")
+
+// errSwept: the temporary file was removed, by the sweep of a process that saw
+// it before it was locked.
+var errSwept = errors.New("temporary file was swept away")
+
+// attempts bounds how often Create starts again after a sweep.
+const attempts = 100
+
+// osFile is a published file. It holds a bare descriptor and not an [os.File],
+// which the garbage collector would close with the witness when a process that
+// holds a lock for all its life forgets the handle.
+type osFile struct {
+	d    *osDir
+	data string
+	stat unix.Stat_t // taken before the file was published
+
+	mu sync.Mutex
+	fd int // -1 when closed
+}
+
+func (d *osDir) create(path string, data []byte) (*osFile, error) {
+	if d.way.Load() == byUnnamed {
+		f, err := d.createUnnamed(path, data)
+		if err != errMissing {
+			return f, err
+		}
+		d.way.CompareAndSwap(byUnnamed, byLink)
+	}
+	for range attempts {
+		f, err := d.createTemp(path, data)
+		if err != errSwept {
+			return f, err
+		}
+	}
+	return nil, errSwept
+}
+
+func (d *osDir) createUnnamed(path string, data []byte) (*osFile, error) {
+	fd, err := openUnnamed(d.path)
+	if err != nil {
+		return nil, err
+	}
+	f := &osFile{d: d, fd: fd}
+	if err = f.fill(data); err == nil {
+		err = linkUnnamed(fd, path)
+		if err != nil && f.links() > 0 {
+			err = nil // It was linked all the same: see createTemp.
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
+	temp := d.tempName()
+	fd, err := open(temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	f := &osFile{d: d, fd: fd}
+	if err = f.fill(data); err == nil {
+		err = d.publish(f, temp, path)
+	}
+	if err != nil {
+		// The lock goes after the name, so that nobody else sweeps it.
+		unlink(temp)
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill locks the file and writes data into it, while nobody knows its name.
+func (f *osFile) fill(data []byte) error {
+	if err := f.takeWitness(); err != nil {
+		return err
+	}
+	for rest := data; len(rest) > 0; {
+		n, err := write(f.fd, rest)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	f.data = string(data)
+	if err := fstat(f.fd, &f.stat); err != nil {
+		return err
+	}
+	// The umask, or a default ACL, must not hide the record from others. Some
+	// file systems have one mode for all files, by a mount option, and refuse:
+	// then this is what its owner wanted.
+	if f.stat.Mode&0o444 != 0o444 {
+		err := fchmod(f.fd, 0o644)
+		if err != nil && !lacks(err) && err != unix.EPERM {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeWitness locks the new file, if files in this directory can be locked.
+func (f *osFile) takeWitness() error {
+	yes, known := f.d.witness.known()
+	if known && !yes {
+		return nil
+	}
+	err := flock(f.fd, lockExclusive)
+	switch {
+	case err == nil:
+		f.d.witness.set(true)
+		return nil
+	case err == unix.EWOULDBLOCK:
+		return errSwept // A sweep looks at it right now, and will remove it.
+	case !known && lacksLocks(err):
+		f.d.witness.set(false)
+		return nil
+	}
+	return fmt.Errorf("lock the new file: %w", err)
+}
+
+// publish gives the temporary file its name, in the best way that there is.
+func (d *osDir) publish(f *osFile, temp, path string) error {
+	if d.way.Load() <= byLink {
+		err := link(temp, path)
+		if err != nil && f.links() == 2 {
+			// It was linked: a network file system lost the reply, and asked
+			// again (open(2), O_EXCL and NFS).
+			err = nil
+		}
+		if err == nil {
+			unlink(temp)
+			return nil
+		}
+		if !lacks(err) && err != unix.EPERM && err != unix.EACCES {
+			return f.sweptOr(err)
+		}
+		d.way.CompareAndSwap(byLink, byRename)
+	}
+	if d.way.Load() <= byRename {
+		err := renameNew(temp, path)
+		if err == nil {
+			return nil
+		}
+		if !lacks(err) {
+			return f.sweptOr(err)
+		}
+		d.way.CompareAndSwap(byRename, byGuard)
+	}
+	return d.guarded(func() error {
+		var st unix.Stat_t
+		switch err := lstat(path, &st); err {
+		case nil:
+			return unix.EEXIST
+		case unix.ENOENT:
+			return f.sweptOr(rename(temp, path))
+		default:
+			return err
+		}
+	})
+}
+
+// sweptOr says whether an operation on a temporary file failed because the file
+// had been swept away.
+func (f *osFile) sweptOr(err error) error {
+	if err == unix.ENOENT && f.links() == 0 {
+		return errSwept
+	}
+	return err
+}
+
+// links returns the number of names of the file.
+func (f *osFile) links() uint64 {
+	var st unix.Stat_t
+	if fstat(f.fd, &st) != nil {
+		return 0
+	}
+	return uint64(st.Nlink)
+}
+
+const (
+	guardTries = 25
+	guardPause = 2 * time.Millisecond
+)
+
+// guarded runs op while this process alone has a lock on the directory itself.
+// A process that dies lets go of it. One that is stopped does not: then the
+// others get ErrBusy, after guardTries.
+//
+// The lock excludes the processes of this kernel only, so the directory must
+// be out of reach for every other.
+func (d *osDir) guarded(op func() error) error {
+	const lacking = "the file system has neither hard links nor a rename that refuses to replace"
+	if local, err := d.Local(); err != nil {
+		return err
+	} else if !local {
+		return fmt.Errorf("%s, and other machines may reach it: %w", lacking, errors.ErrUnsupported)
+	}
+	fd, err := open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer closeFD(fd)
+	for range guardTries {
+		err = flock(fd, lockExclusive)
+		if err != unix.EWOULDBLOCK {
+			break
+		}
+		time.Sleep(guardPause)
+	}
+	switch {
+	case err == unix.EWOULDBLOCK:
+		return ErrBusy
+	case err != nil && lacksLocks(err):
+		return fmt.Errorf("%s, and directories cannot be locked: %w", lacking, errors.ErrUnsupported)
+	case err != nil:
+		return err
+	}
+	// Closing is not enough while a child between fork and exec has it open.
+	defer flock(fd, lockNone)
+	return op()
+}
+
+func (d *osDir) replace(oldpath, newpath string) error {
+	if d.way.Load() == byGuard {
+		return d.guarded(func() error { return rename(oldpath, newpath) })
+	}
+	return rename(oldpath, newpath)
+}
+
+func remove(path string) error { return unlink(path) }
+
+func read(path string) (Snapshot, error) {
+	fd, err := open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return Snapshot{}, openError(path, err)
+	}
+	defer closeFD(fd)
+	var st unix.Stat_t
+	if err := fstat(fd, &st); err != nil {
+		return Snapshot{}, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return Snapshot{}, ErrNotRegular
+	}
+	// The size is believed: a second read to see the end would cost as much as
+	// the first one. Some file systems do not know it, and say 0.
+	size := min(int64(st.Size), MaxData)
+	if size <= 0 {
+		size = MaxData
+	}
+	data := make([]byte, size)
+	got := 0
+	for got < len(data) {
+		n, err := readFD(fd, data[got:])
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if n == 0 {
+			break
+		}
+		got += n
+	}
+	s := Snapshot{Data: data[:got], ID: statID(&st)}
+	switch err := flock(fd, lockShared); err {
+	case nil:
+		s.Witness = Free // Closing lets go of it.
+	case unix.EWOULDBLOCK:
+		s.Witness = Held
+	}
+	return s, nil
+}
+
+// openError finds out whether a file could not be opened because of what it is:
+// systems have a number of errors for that (ELOOP, EMLINK, EFTYPE, ENXIO,
+// EOPNOTSUPP, ENODEV).
+func openError(path string, err error) error {
+	if err == unix.ENOENT || err == unix.EACCES || err == unix.EPERM {
+		return err
+	}
+	var st unix.Stat_t
+	if lstat(path, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ErrNotRegular
+	}
+	return err
+}
+
+func statID(st *unix.Stat_t) ID {
+	sec, nsec := st.Ctim.Unix()
+	return ID{uint64(st.Dev), uint64(st.Ino), uint64(sec)*1e9 + uint64(nsec)}
+}
+
+// witnesses tries it on a file that it makes for that.
+func (d *osDir) witnesses() (bool, error) {
+	if d.way.Load() == byUnnamed {
+		fd, err := openUnnamed(d.path)
+		if err == nil {
+			f := &osFile{d: d, fd: fd}
+			defer f.Close()
+			if err := f.takeWitness(); err != nil {
+				return false, err
+			}
+			yes, _ := d.witness.known()
+			return yes, nil
+		}
+		if err != errMissing {
+			return false, err
+		}
+		d.way.CompareAndSwap(byUnnamed, byLink)
+	}
+	for range attempts {
+		temp := d.tempName()
+		fd, err := open(temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return false, err
+		}
+		f := &osFile{d: d, fd: fd}
+		err = f.takeWitness()
+		unlink(temp)
+		f.Close()
+		if err == errSwept {
+			continue
+		}
+		yes, _ := d.witness.known()
+		return yes, err
+	}
+	return false, errSwept
+}
+
+// sweep removes a temporary file unless a living process has locked it.
+func sweep(path string) error {
+	fd, err := open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return openError(path, err)
+	}
+	defer closeFD(fd)
+	var st unix.Stat_t
+	if err := fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ErrNotRegular
+	}
+	if flock(fd, lockShared) != nil {
+		return nil
+	}
+	return unlink(path)
+}
+
+func (f *osFile) Intact(name string) (bool, error) {
+	path := f.d.prefix + name
+	if !validName(name) {
+		return false, pathError("intact", path, fs.ErrInvalid)
+	}
+	ok, err := f.intact(path)
+	if err != nil {
+		return false, pathError("intact", path, err)
+	}
+	return ok, nil
+}
+
+func (f *osFile) intact(path string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fd < 0 {
+		return false, fs.ErrClosed
+	}
+	// While the descriptor is open the inode number is not used again, so an
+	// equal number is this file.
+	var st unix.Stat_t
+	switch err := lstat(path, &st); {
+	case err == unix.ENOENT || err == unix.ENOTDIR:
+		return false, nil
+	case err != nil:
+		return false, err
+	case st.Dev != f.stat.Dev || st.Ino != f.stat.Ino:
+		return false, nil
+	case int64(st.Size) != int64(len(f.data)):
+		return false, nil
+	}
+	var buf [MaxData]byte
+	got := 0
+	for got < len(f.data) {
+		n, err := pread(f.fd, buf[got:len(f.data)], int64(got))
+		if err != nil {
+			return false, err
+		}
+		if n == 0 {
+			break
+		}
+		got += n
+	}
+	return string(buf[:got]) == f.data, nil
+}
+
+func (f *osFile) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fd < 0 {
+		return pathError("close", f.d.path, fs.ErrClosed)
+	}
+	err := closeFD(f.fd)
+	f.fd = -1
+	if err != nil {
+		return pathError("close", f.d.path, err)
+	}
+	return nil
+}
+
+// lacks reports whether err says that the file system or the kernel does not
+// have the operation.
+func lacks(err error) bool {
+	return err == errMissing || err == unix.EINVAL || errors.Is(err, errors.ErrUnsupported)
+}
+
+// lacksLocks is lacks, for flock: ENOLCK is NFS without its lock daemon.
+func lacksLocks(err error) bool { return lacks(err) || err == unix.ENOLCK }
+
+// openDir opens a directory for reading its names, and nothing else: what took
+// its place must not be opened, a FIFO would block.
+func openDir(path string) (*os.File, error) {
+	fd, err := open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// The system calls, each until it is not interrupted by a signal. A link or a
+// rename that was interrupted has not been done (a network file system that
+// lost the reply is another matter: see publish).
+
+func open(path string, flags int, mode uint32) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, mode)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func fstat(fd int, st *unix.Stat_t) error {
+	for {
+		if err := unix.Fstat(fd, st); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func lstat(path string, st *unix.Stat_t) error {
+	for {
+		if err := unix.Lstat(path, st); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func fchmod(fd int, mode uint32) error {
+	for {
+		if err := unix.Fchmod(fd, mode); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func readFD(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, p)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func pread(fd int, p []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, p, off)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func write(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, p)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func link(oldpath, newpath string) error {
+	for {
+		if err := syscall.Link(oldpath, newpath); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func rename(oldpath, newpath string) error {
+	for {
+		if err := unix.Rename(oldpath, newpath); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func unlink(path string) error {
+	for {
+		if err := unix.Unlink(path); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// closeFD does not try again: the descriptor is gone even if close(2) was
+// interrupted, and may be somebody else's by now.
+func closeFD(fd int) error {
+	if err := unix.Close(fd); err != unix.EINTR {
+		return err
+	}
+	return nil
+}
