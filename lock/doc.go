@@ -1,0 +1,49 @@
+// Package lock gives one process at a time a directory.
+//
+// The lock is made of files inside that directory, its levels: L0, L1, L2 and
+// so on. L0 holds the record of the owner. It appears whole or not at all, can
+// be read with cat, and is removed by Unlock. When its owner dies, even by
+// kill -9, the next TryLock or Lock notices and takes over; nobody has to clean
+// up. The higher levels exist only while that happens.
+//
+//	l := lock.New("/var/lib/backup")
+//	ok, err := l.TryLock()
+//	if err != nil {
+//		return err // the directory is missing, read-only, …
+//	}
+//	if !ok {
+//		return errors.New("another backup is running")
+//	}
+//	defer l.Unlock()
+//
+// # What is excluded
+//
+// Goroutines, processes, users, containers on one kernel, and machines that
+// share a network file system, as long as all of them use this package: the
+// lock is advisory. A live process of another machine never loses its lock. If
+// one died there, nobody here can know it: the lock stays held until a process
+// of that machine, or a person with [DirLock.Break], frees it.
+//
+// # Who is dead
+//
+// The owner record says which process of which boot and PID namespace made it.
+// Where the system allows, the owner also keeps an operating system's lock on
+// the file, which ends with its life and shows across containers. An owner is
+// dead when the evidence proves it, and alive in every case of doubt. Host
+// names, the clock and the time zone are no evidence.
+//
+// # Where it can be used
+//
+// On any file system that can publish a whole file under a name that must not
+// exist, and rename one over another. What is needed of the file system and of
+// the process table is in two small interfaces, [fsys.FS] and [proc.Table]:
+// tests inject an in-memory file system and invented processes. Where the
+// operating system or the file system cannot keep the promises, the methods
+// return an error that matches [errors.ErrUnsupported].
+//
+// # Misuse
+//
+// Programs that remove or change level files by themselves break the lock of a
+// live owner; it can notice with [DirLock.Check]. A process that forks without
+// executing another program is two processes with one record: do not.
+package lock

@@ -1,0 +1,226 @@
+package lock
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+// TryLocker is a lock in the manner of [sync.Mutex]. Its methods panic where
+// those of the [TryLockerSafe] that it came from return an error, with that
+// same error value.
+type TryLocker interface {
+	sync.Locker
+	TryLock() bool
+}
+
+// TryLockerSafe is a lock whose methods return errors. It is what code that
+// uses a directory lock should depend on: package mocks has mocks of it.
+type TryLockerSafe interface {
+	TryLock() (bool, error)
+	Lock() error
+	Unlock() error
+	Must() TryLocker
+}
+
+var _ TryLockerSafe = (*DirLock)(nil)
+
+// NewDirLock returns a lock of a directory of the real file system, between the
+// processes of the real process table. It is [New] without options.
+func NewDirLock(dir string) TryLockerSafe { return New(dir) }
+
+// DirLock is a handle on the lock of one directory. It is safe for concurrent
+// use. It is not re-entrant: a second TryLock returns false, and a second Lock
+// waits, until some goroutine calls Unlock. A handle that is forgotten while it
+// holds the lock keeps it until the process ends.
+type DirLock struct {
+	options
+	path   string // of dir, or the name that could not be resolved
+	dir    fsys.Dir
+	dirErr error // why there is no dir
+
+	// What an explorer of interleavings sets otherwise.
+	maxAttempts int
+	pause       pauseFunc
+
+	mu   sync.Mutex // held during a TryLock, but not while waiting
+	held *hold      // our L0
+}
+
+// New returns a handle on the lock of a directory. It resolves the name, once,
+// and does nothing else: what is wrong with the directory is reported by the
+// methods. The directory must exist when they are called.
+func New(dir string, opts ...Option) *DirLock {
+	l := &DirLock{options: defaults(), maxAttempts: maxAttempts, pause: pause}
+	for _, opt := range opts {
+		opt(&l.options)
+	}
+	l.path = dir
+	if l.dir, l.dirErr = l.fsys.Dir(dir); l.dirErr == nil {
+		l.path = l.dir.Path()
+	}
+	return l
+}
+
+// TryLock acquires the lock if it is free or its owner is dead, and returns
+// whether it did. It does not wait for a living owner: contention is (false,
+// nil), never an error. Nor does it wait for long if another process is in the
+// middle of a recovery, or was stopped there: it pauses for some milliseconds
+// in all, then answers false.
+//
+// An error means that the lock was not acquired, and that no file of ours was
+// left. It is an [fs.PathError] that wraps what the system said
+// (fs.ErrNotExist if the directory is missing, fs.ErrPermission, …), a
+// [RecordError] if there is a file that nobody can judge, or one that matches
+// [errors.ErrUnsupported] if the file system cannot hold a lock.
+func (l *DirLock) TryLock() (bool, error) {
+	ok, _, err := l.try(context.Background(), nil)
+	return ok, l.wrap("lock", err)
+}
+
+// try is TryLock, and tells what was in the way.
+func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dirErr != nil || l.held != nil {
+		return false, look{}, l.dirErr
+	}
+	h, blocker, err := l.acquire(ctx, j)
+	if h == nil || err != nil {
+		return false, blocker, err
+	}
+	l.held = h
+	l.acquired(h)
+	return true, look{}, nil
+}
+
+// Lock waits until it has acquired the lock. It fails as TryLock does.
+func (l *DirLock) Lock() error { return l.LockContext(context.Background()) }
+
+// Unlock releases the lock: it removes the file that says that we hold it, once
+// it has seen that this file is ours. Any goroutine may call it.
+//
+// The error matches [ErrNotHeld] if this handle does not hold the lock, or
+// [ErrLost] if the lock was lost meanwhile; nothing was touched then, and the
+// handle holds nothing. After any other error the file may still be there and
+// the handle still holds the lock: Unlock can be called again.
+func (l *DirLock) Unlock() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held
+	if h == nil {
+		return l.wrap("unlock", ErrNotHeld)
+	}
+	found, err := l.remove(h, 0)
+	if err != nil {
+		return l.wrap("unlock", err)
+	}
+	_ = h.file.Close()
+	l.held = nil
+	if !found {
+		l.lost(h)
+		return l.wrap("unlock", ErrLost)
+	}
+	l.released(h)
+	return nil
+}
+
+// Check looks at the directory and returns nil if this handle holds the lock
+// and the directory still says so. Otherwise the error matches [ErrNotHeld] or
+// [ErrLost], or wraps what the system said. It changes nothing.
+func (l *DirLock) Check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return l.wrap("check", ErrNotHeld)
+	}
+	ours, err := l.held.file.Intact(levelName(0))
+	if err == nil && !ours {
+		err = ErrLost
+	}
+	return l.wrap("check", err)
+}
+
+// Owner returns what the directory says about us, and whether this handle holds
+// the lock. It looks at no disk; see [DirLock.Check].
+func (l *DirLock) Owner() (Owner, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return Owner{}, false
+	}
+	return l.held.owner, true
+}
+
+// Must returns the same lock with methods that panic instead of returning an
+// error. The value of the panic is that error.
+func (l *DirLock) Must() TryLocker { return must{l} }
+
+type must struct{ l *DirLock }
+
+func (m must) Lock()   { check(m.l.Lock()) }
+func (m must) Unlock() { check(m.l.Unlock()) }
+func (m must) TryLock() bool {
+	ok, err := m.l.TryLock()
+	check(err)
+	return ok
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// newOwner identifies this acquisition, unlike any other.
+func (l *DirLock) newOwner() (Owner, error) {
+	self, err := l.table.Self()
+	if err != nil {
+		return Owner{}, err
+	}
+	if self.PID <= 0 {
+		return Owner{}, fmt.Errorf("own process ID is %d", self.PID)
+	}
+	witness, err := fsys.Witnesses(l.dir)
+	if err != nil {
+		return Owner{}, err
+	}
+	var id [idLen / 2]byte
+	if _, err := io.ReadFull(l.rand, id[:]); err != nil {
+		return Owner{}, fmt.Errorf("random owner ID: %w", err)
+	}
+	return Owner{
+		ID:       hex.EncodeToString(id[:]),
+		Identity: self,
+		Since:    l.now(),
+		Witness:  witness,
+	}, nil
+}
+
+// jitter returns a random duration from d/2 to d.
+func (l *DirLock) jitter(d time.Duration) time.Duration {
+	var b [8]byte
+	_, _ = io.ReadFull(l.rand, b[:])
+	half := uint64(d / 2)
+	return time.Duration(half + binary.LittleEndian.Uint64(b[:])%(half+1))
+}
+
+// wrap names the operation and the directory.
+func (l *DirLock) wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: l.path, Err: err}
+}
+
+func (l *DirLock) recordError(level int, err error) error {
+	return &RecordError{Path: filepath.Join(l.path, levelName(level)), Err: err}
+}

@@ -1,0 +1,213 @@
+package lock
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dirlock/dirlock/proc"
+)
+
+// Owner is what a level file says about the process that made it.
+type Owner struct {
+	// ID is unique per acquisition: 32 hexadecimal digits.
+	ID string
+	// Identity is the process.
+	proc.Identity
+	// Since is when the file was made, by the clock of the owner's machine.
+	// It is for people: no verdict depends on it.
+	Since time.Time
+	// Witness says that the owner's kernel vouches for its life (see
+	// [github.com/dirlock/dirlock/fsys.Witnesser]).
+	Witness bool
+}
+
+// String describes the owner to a person: "backup (process 4242) on host-7".
+func (o Owner) String() string {
+	s := fmt.Sprintf("process %d", o.PID)
+	if o.Command != "" {
+		s = fmt.Sprintf("%s (process %d)", o.Command, o.PID)
+	}
+	if o.Host != "" {
+		s += " on " + o.Host
+	}
+	return s
+}
+
+// The owner record, as it stands in a level file. It is plain text, a line a
+// field, so that cat shows it:
+//
+//	dirlock 1
+//	pid 4242
+//	start 8847362@4026531834
+//	boot 0f5f7ec0-5d2b-4a8e-8d0a-1df1a2f1a7c1
+//	namespace 4026531836
+//	host host-7
+//	command backup
+//	since 2026-11-23T07:12:03.25Z
+//	witness yes
+//	id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
+//	end
+//
+// Empty fields are left out. A reader skips fields that it does not know, so
+// that fields can be added without a new version. The last line proves that the
+// record is whole.
+const (
+	magic     = "dirlock "
+	version   = "1"
+	lastLine  = "end\n"
+	maxRecord = 1024 // bytes; longer is not a record
+	maxField  = 128  // bytes of a field's value, when written
+	idLen     = 32   // hexadecimal digits
+)
+
+// errTorn means that the file begins like a record and ends too early, as a
+// machine leaves it that lost its power before the data reached the disk.
+var errTorn = errors.New("an incomplete lock record")
+
+// appendRecord appends the record of o to b.
+func appendRecord(b []byte, o Owner) []byte {
+	field := func(key, value string) {
+		if value != "" {
+			b = append(b, key...)
+			b = append(b, ' ')
+			b = append(b, value...)
+			b = append(b, '\n')
+		}
+	}
+	field("dirlock", version)
+	field("pid", strconv.Itoa(o.PID))
+	field("start", o.Start)
+	field("boot", o.Boot)
+	field("namespace", o.Namespace)
+	field("host", printable(o.Host))
+	field("command", printable(o.Command))
+	b = append(b, "since "...)
+	b = o.Since.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '\n')
+	if o.Witness {
+		field("witness", "yes")
+	}
+	field("id", o.ID)
+	return append(b, lastLine...)
+}
+
+// printable makes a name safe to write on a line and to show on a terminal.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, strings.TrimSpace(s))
+	return s[:min(len(s), maxField)]
+}
+
+// parseRecord reads what is in a level file. The error matches errTorn,
+// ErrVersion or ErrNotRecord, and shows nothing of the content.
+func parseRecord(data []byte) (Owner, error) {
+	if len(data) > maxRecord {
+		return Owner{}, fmt.Errorf("%w: too long", ErrNotRecord)
+	}
+	text := string(bytes.TrimRight(data, "\x00"))
+	if text == "" {
+		return Owner{}, errTorn
+	}
+	for _, c := range []byte(text) {
+		if c != '\n' && (c < ' ' || c > '~') {
+			return Owner{}, fmt.Errorf("%w: not plain text", ErrNotRecord)
+		}
+	}
+
+	first, rest, complete := strings.Cut(text, "\n")
+	v, isOurs := strings.CutPrefix(first, magic)
+	switch {
+	case !complete && (strings.HasPrefix(magic, first) || isOurs && isNumber(v)):
+		return Owner{}, errTorn
+	case !isOurs || !isNumber(v):
+		return Owner{}, ErrNotRecord
+	case v != version:
+		return Owner{}, fmt.Errorf("%w (%s)", ErrVersion, v)
+	}
+
+	o, err := parseFields(rest)
+	if err == nil && len(text) != len(data) {
+		err = fmt.Errorf("%w: more than a record", ErrNotRecord)
+	}
+	return o, err
+}
+
+// parseFields reads the lines after the first one.
+func parseFields(text string) (o Owner, err error) {
+	for {
+		line, rest, complete := strings.Cut(text, "\n")
+		if !complete {
+			return Owner{}, errTorn
+		}
+		if line+"\n" == lastLine {
+			text = rest
+			break
+		}
+		key, value, ok := strings.Cut(line, " ")
+		if !ok || key == "" || value == "" {
+			return Owner{}, fmt.Errorf("%w: malformed line", ErrNotRecord)
+		}
+		if err := o.setField(key, value); err != nil {
+			return Owner{}, fmt.Errorf("%w: malformed %s", ErrNotRecord, key)
+		}
+		text = rest
+	}
+	switch {
+	case text != "":
+		return Owner{}, fmt.Errorf("%w: more than a record", ErrNotRecord)
+	case o.PID == 0 || o.ID == "" || o.Since.IsZero():
+		return Owner{}, fmt.Errorf("%w: without pid, since or id", ErrNotRecord)
+	}
+	return o, nil
+}
+
+// setField sets one field from its text. Unknown fields are skipped.
+func (o *Owner) setField(key, value string) (err error) {
+	switch key {
+	case "pid":
+		// 31 bits hold every process ID of every system (Windows' are 32 bits
+		// wide, but small). Zero and negative ones name groups, not processes.
+		var pid int64
+		pid, err = strconv.ParseInt(value, 10, 32)
+		if o.PID = int(pid); err == nil && pid <= 0 {
+			err = strconv.ErrRange
+		}
+	case "start":
+		o.Start = value
+	case "boot":
+		o.Boot = value
+	case "namespace":
+		o.Namespace = value
+	case "host":
+		o.Host = value
+	case "command":
+		o.Command = value
+	case "since":
+		o.Since, err = time.Parse(time.RFC3339Nano, value)
+	case "witness":
+		o.Witness = value == "yes"
+	case "id":
+		if o.ID = value; !isID(value) {
+			err = strconv.ErrSyntax
+		}
+	}
+	return err
+}
+
+// isNumber tells whether s is a decimal number without sign or leading zero.
+func isNumber(s string) bool {
+	return s != "" && len(s) < 10 && s[0] != '0' && strings.Trim(s, "0123456789") == ""
+}
+
+// isID tells whether s is the ID of an owner.
+func isID(s string) bool {
+	return len(s) == idLen && strings.Trim(s, "0123456789abcdef") == ""
+}
