@@ -56,7 +56,8 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 	}
 }
 
-// sameNamespace tells whether a PID means the same process to both.
+// sameNamespace tells whether a PID means the same process to both. Two who do
+// not know their namespaces may be in different ones.
 func sameNamespace(o Owner, self proc.Identity) bool {
-	return o.Boot != "" && o.Boot == self.Boot && o.Namespace == self.Namespace
+	return o.Boot != "" && o.Boot == self.Boot && o.Namespace != "" && o.Namespace == self.Namespace
 }
