@@ -45,9 +45,9 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		return proc.Dead, "it ran in another PID namespace, and nobody holds the kernel's lock on the file", nil
 	case sameBoot:
 		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
-	case !fsys.Local(l.dir):
+	case !o.Local || !fsys.Local(l.dir):
 		return proc.Unknown, "it ran on another machine or before a restart, and other machines can reach the directory", nil
-	case bootsKnown:
+	case bootsKnown && (released || !o.Witness):
 		return proc.Dead, "it ran before this machine was last started", nil
 	case released:
 		return proc.Dead, "nobody holds the kernel's lock on the file", nil
