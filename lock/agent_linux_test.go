@@ -142,7 +142,7 @@ type answer struct {
 	OK     bool
 	Err    string
 	PID    int
-	Clock  string
+	Start  string
 	State  string
 	Reason string
 }
@@ -261,8 +261,7 @@ func agentMain(args []string) {
 		return
 	}
 	id, err := proc.OS().Self()
-	_, clock, _ := strings.Cut(id.Start, "@")
-	say(answer{PID: id.PID, Clock: clock}, err)
+	say(answer{PID: id.PID, Start: id.Start}, err)
 
 	l := c.lock(c.Dir)
 	serve := func(what string) (r answer, err error) {

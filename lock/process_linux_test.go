@@ -61,7 +61,7 @@ func TestPIDReused(t *testing.T) {
 		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
 		require.True(t, holder.try())
 		holder.kill()
-		other := startWithPID(t, holder.self.PID)
+		other := startWithPID(t, holder.self)
 		requireStatus(t, contender, "dead", "its PID belongs to another process now")
 		requireTry(t, contender, true)
 		require.NoError(t, other.Process.Kill())
@@ -69,24 +69,28 @@ func TestPIDReused(t *testing.T) {
 	}
 }
 
-// startWithPID starts a process that has a certain PID. The kernel gives the
-// next process the number after ns_last_pid; a thread that is started at the
-// same time can take it.
-func startWithPID(t *testing.T, pid int) *exec.Cmd {
+// startWithPID starts a process that has the PID of a dead one, but another
+// start time. The kernel gives the next process the number after ns_last_pid; a
+// thread that is started at the same time can take it.
+func startWithPID(t *testing.T, dead answer) *exec.Cmd {
 	t.Helper()
-	for range 100 {
-		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
+	ticks, _, _ := strings.Cut(dead.Start, "@")
+	require.NotEmpty(t, ticks)
+	for range 1000 {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(dead.PID-1)), 0); err != nil {
 			t.Skip(err)
 		}
 		cmd := exec.CommandContext(t.Context(), "sleep", "1000")
 		require.NoError(t, cmd.Start())
-		if cmd.Process.Pid == pid {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		require.NoError(t, err)
+		if cmd.Process.Pid == dead.PID && !strings.Contains(string(stat), " "+ticks+" ") {
 			return cmd
 		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
 	}
-	t.Fatalf("PID %d was never given to a new process", pid)
+	t.Fatalf("PID %d was never given to a new process", dead.PID)
 	return nil
 }
 
@@ -162,7 +166,7 @@ func TestHiddenProcess(t *testing.T) {
 		require.True(t, holder.try())
 		holder.kill()
 		if !v.Blind {
-			startWithPID(t, holder.self.PID)
+			startWithPID(t, holder.self)
 		}
 		assert.True(t, contender.try(), "the holder is dead and reaped, and its PID used again, which only the file's lock shows")
 	}
@@ -177,7 +181,8 @@ func TestTimeNamespace(t *testing.T) {
 			dir := localDir(t)
 			pair[0].view, pair[1].view = v, v
 			holder, contender := start(t, dir, pair[0]), start(t, dir, pair[1])
-			if holder.self.Clock == contender.self.Clock {
+			_, clock, _ := strings.Cut(holder.self.Start, "@")
+			if strings.HasSuffix(contender.self.Start, "@"+clock) {
 				t.Skip("this kernel enters a time namespace by fork only")
 			}
 			require.True(t, holder.try())
