@@ -64,6 +64,20 @@ func TestContainersBlind(t *testing.T) {
 	assert.Equal(t, "unknown", contender.tell("status").State)
 }
 
+// Two contenders ask the kernel for the same dead owner's lock: neither takes
+// the other for the owner.
+func TestContainersBothAsk(t *testing.T) {
+	dir := localDir(t)
+	holder, contender := start(t, dir, container), start(t, dir, container)
+	require.True(t, holder.try())
+	holder.kill()
+	f, err := os.Open(level(dir, 0))
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB))
+	assert.True(t, contender.try())
+}
+
 // A container that is started again has the same PIDs, and often the same
 // namespace number, which the kernel uses again.
 func TestContainerRestarts(t *testing.T) {

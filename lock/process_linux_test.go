@@ -147,10 +147,17 @@ func TestHiddenProcess(t *testing.T) {
 	if !inContainer(t) {
 		return
 	}
-	for _, v := range []view{{}, {Blind: true}} {
+	for _, p := range []place{
+		{},
+		{view: view{Blind: true}},
+		// kill(2) is what is left then, and may not signal anybody.
+		{view: view{Blind: true}, Under: []string{"strace", "-f", "-o", "/dev/null", "-e", "trace=pidfd_open", "-e", "inject=pidfd_open:error=EPERM"}},
+	} {
+		v := p.view
 		dir := localDir(t)
 		holder := start(t, dir, place{view: v})
-		contender := start(t, dir, place{view: v, Flags: unix.CLONE_NEWNS, Proc: "hidepid=2", UID: 65534})
+		p.Flags, p.Proc, p.UID = unix.CLONE_NEWNS, "hidepid=2", 65534
+		contender := start(t, dir, p)
 		require.True(t, holder.try())
 		assert.False(t, contender.try(), "the holder lives")
 		r := contender.tell("status")
@@ -159,6 +166,10 @@ func TestHiddenProcess(t *testing.T) {
 			assert.Equal(t, "a process has this PID, but its start time cannot be read", r.Reason)
 		}
 		holder.zombie()
+		if len(p.Under) > 0 {
+			assert.False(t, contender.try(), "without a pidfd, a zombie that is hidden may live")
+			continue
+		}
 		assert.True(t, contender.try(), "the holder is dead")
 		require.Empty(t, contender.tell("unlock").Err)
 
