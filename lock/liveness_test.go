@@ -257,6 +257,27 @@ func TestOwnPID(t *testing.T) {
 	}
 }
 
+// A process table that breaks its promises must not lead to a record that
+// nobody can judge, either.
+func TestOwnRecordUnreadable(t *testing.T) {
+	for name, self := range map[string]proc.Identity{
+		"too long":       {PID: 1, Boot: strings.Repeat("x", lock.MaxRecord)},
+		"line break":     {PID: 1, Start: "1\nend"},
+		"not plain text": {PID: 1, Namespace: "\x1b"},
+		"large PID":      {PID: 1 << 31},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m memFS
+			asked := 0
+			l := lock.New("d", lock.WithFS(&m), lock.WithProcesses(answers{self: self, asked: &asked}))
+			ok, err := l.TryLock()
+			require.False(t, ok)
+			require.ErrorIs(t, err, lock.ErrNotRecord)
+			require.Empty(t, m.names())
+		})
+	}
+}
+
 func TestRandomIDs(t *testing.T) {
 	w := newWorld()
 	p := w.procs.Start("p")

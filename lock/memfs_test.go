@@ -30,6 +30,7 @@ type memFS struct {
 	mu    sync.Mutex
 	files map[string]*memFile
 	last  uint64
+	open  int // created files that have not been closed
 }
 
 type memFile struct {
@@ -55,6 +56,7 @@ func (m memDir) Create(name string, data []byte) (fsys.File, error) {
 	}
 	f := m.add(name, data)
 	f.held = m.witness
+	m.open++
 	return &memHandle{m.memFS, f, bytes.Clone(data)}, nil
 }
 
@@ -141,6 +143,7 @@ func (h *memHandle) Close() error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	h.f.held = false
+	h.m.open--
 	return nil
 }
 
