@@ -67,6 +67,8 @@ const (
 	maxRecord = 1024 // bytes; longer is not a record
 	maxField  = 128  // bytes of a field's value, when written
 	idLen     = 32   // hexadecimal digits
+
+	timeFormat = "2006-01-02T15:04:05.999999999Z" // RFC 3339, always in UTC
 )
 
 // errTorn means that the file begins like a record and ends too early, as a
@@ -90,9 +92,10 @@ func appendRecord(b []byte, o Owner) []byte {
 	field("namespace", o.Namespace)
 	field("host", printable(o.Host))
 	field("command", printable(o.Command))
-	b = append(b, "since "...)
-	b = o.Since.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, '\n')
+	// A time that the format has no place for is as good as none.
+	if since := o.Since.UTC(); !since.IsZero() && since.Year() >= 0 && since.Year() <= 9999 {
+		field("since", since.Format(timeFormat))
+	}
 	if o.Witness {
 		field("witness", "yes")
 	}
@@ -143,7 +146,7 @@ func parseRecord(data []byte) (Owner, error) {
 
 	o, err := parseFields(rest)
 	if err == nil && len(text) != len(data) {
-		err = fmt.Errorf("%w: more than a record", ErrNotRecord)
+		return Owner{}, fmt.Errorf("%w: more than a record", ErrNotRecord)
 	}
 	return o, err
 }
@@ -171,8 +174,8 @@ func parseFields(text string) (o Owner, err error) {
 	switch {
 	case text != "":
 		return Owner{}, fmt.Errorf("%w: more than a record", ErrNotRecord)
-	case o.PID == 0 || o.ID == "" || o.Since.IsZero():
-		return Owner{}, fmt.Errorf("%w: without pid, since or id", ErrNotRecord)
+	case o.PID == 0 || o.ID == "":
+		return Owner{}, fmt.Errorf("%w: without pid or id", ErrNotRecord)
 	}
 	return o, nil
 }
@@ -199,7 +202,7 @@ func (o *Owner) setField(key, value string) (err error) {
 	case "command":
 		o.Command = value
 	case "since":
-		o.Since, err = time.Parse(time.RFC3339Nano, value)
+		o.Since, err = time.Parse(timeFormat, value)
 	case "witness":
 		o.Witness = value == "yes"
 	case "local":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -170,7 +171,13 @@ func (l *DirLock) create(level int) (*hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := l.dir.Create(levelName(level), appendRecord(make([]byte, 0, maxRecord), o))
+	data := appendRecord(make([]byte, 0, maxRecord), o)
+	// Nobody could ever judge a record that cannot be read. What it says is what
+	// we are from now on: without the parts that do not fit in.
+	if o, err = parseRecord(data); err != nil {
+		return nil, fmt.Errorf("own record: %w", err)
+	}
+	f, err := l.dir.Create(levelName(level), data)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,146 @@
+// Package step gives a test control between the file operations of a lock: it
+// can count them, change the world before one, make one fail, or kill the
+// process there.
+package step
+
+import (
+	"io/fs"
+	"path"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+// Op is an operation that is about to begin.
+type Op struct {
+	// Name is the method in lower case, "create" or "intact".
+	Name string
+	// File is the name that it is about; for a replacement "L1 L0".
+	File string
+}
+
+// String returns "create L0".
+func (o Op) String() string {
+	if o.File == "" {
+		return o.Name
+	}
+	return o.Name + " " + o.File
+}
+
+// FS returns base with a call of before ahead of every operation of its
+// directories and of the files that they create. If before returns an error,
+// the operation fails with it, in an *fs.PathError, and is not done.
+//
+// The optional abilities of base are those of the result.
+func FS(base fsys.FS, before func(Op) error) fsys.FS {
+	return &stepFS{base, before}
+}
+
+type stepFS struct {
+	fsys.FS
+	before func(Op) error
+}
+
+func (f *stepFS) Dir(name string) (fsys.Dir, error) {
+	d, err := f.FS.Dir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &dir{d, f.before}, nil
+}
+
+type dir struct {
+	fsys.Dir
+	before func(Op) error
+}
+
+var (
+	_ fsys.Witnesser = (*dir)(nil)
+	_ fsys.Localizer = (*dir)(nil)
+	_ fsys.Notifier  = (*dir)(nil)
+	_ fsys.Sweeper   = (*dir)(nil)
+)
+
+func (d *dir) step(op, file string) error {
+	if err := d.before(Op{op, file}); err != nil {
+		return &fs.PathError{Op: op, Path: path.Join(d.Path(), file), Err: err}
+	}
+	return nil
+}
+
+func (d *dir) Create(name string, data []byte) (fsys.File, error) {
+	if err := d.step("create", name); err != nil {
+		return nil, err
+	}
+	f, err := d.Dir.Create(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &file{f, d}, nil
+}
+
+func (d *dir) Read(name string) (fsys.Snapshot, error) {
+	if err := d.step("read", name); err != nil {
+		return fsys.Snapshot{}, err
+	}
+	return d.Dir.Read(name)
+}
+
+func (d *dir) Replace(oldname, newname string) error {
+	if err := d.step("replace", oldname+" "+newname); err != nil {
+		return err
+	}
+	return d.Dir.Replace(oldname, newname)
+}
+
+func (d *dir) Remove(name string) error {
+	if err := d.step("remove", name); err != nil {
+		return err
+	}
+	return d.Dir.Remove(name)
+}
+
+func (d *dir) List(prefix string) ([]string, error) {
+	if err := d.step("list", ""); err != nil {
+		return nil, err
+	}
+	return d.Dir.List(prefix)
+}
+
+func (d *dir) Witnesses() (bool, error) {
+	if err := d.step("witnesses", ""); err != nil {
+		return false, err
+	}
+	return fsys.Witnesses(d.Dir)
+}
+
+func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir), nil }
+
+func (d *dir) Notify(name string) (<-chan struct{}, func(), error) {
+	return fsys.Notify(d.Dir, name)
+}
+
+func (d *dir) Sweep() error {
+	if err := d.step("sweep", ""); err != nil {
+		return err
+	}
+	return fsys.Sweep(d.Dir)
+}
+
+type file struct {
+	fsys.File
+	d *dir
+}
+
+func (f *file) Intact(name string) (bool, error) {
+	if err := f.d.step("intact", name); err != nil {
+		return false, err
+	}
+	return f.File.Intact(name)
+}
+
+func (f *file) Close() error {
+	if err := f.d.step("close", ""); err != nil {
+		return err
+	}
+	return f.File.Close()
+}

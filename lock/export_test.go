@@ -1,0 +1,20 @@
+package lock
+
+// What the tests of package lock_test see of the inside.
+
+const (
+	MaxAttempts = maxAttempts
+	MaxRecord   = maxRecord
+)
+
+var (
+	ErrTorn      = errTorn
+	AppendRecord = appendRecord
+	ParseRecord  = parseRecord
+)
+
+// SetMaxAttempts sets how often a TryLock starts again.
+func SetMaxAttempts(l *DirLock, n int) { l.maxAttempts = n }
+
+// SetPause sets what waits between two attempts.
+func SetPause(l *DirLock, p pauseFunc) { l.pause = p }

@@ -1,0 +1,305 @@
+package lock_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// oneFile is a directory that only answers what is in L0.
+type oneFile struct {
+	memDir
+	fsys.Snapshot
+	local bool
+	err   error
+}
+
+func (d oneFile) Local() (bool, error)               { return d.local, d.err }
+func (d oneFile) List(string) ([]string, error)      { return []string{"L0"}, nil }
+func (d oneFile) Read(string) (fsys.Snapshot, error) { return d.Snapshot, nil }
+
+// notLocalizer hides that the directory knows whether it is local.
+type notLocalizer struct{ fsys.Dir }
+
+// fixedFS finds one directory, whatever the name.
+type fixedFS struct{ dir fsys.Dir }
+
+func (f fixedFS) Dir(string) (fsys.Dir, error) { return f.dir, nil }
+
+// answers is a process table that answers one thing, and notes the question.
+type answers struct {
+	self  proc.Identity
+	state proc.State
+	asked *int
+	err   error
+}
+
+func (a answers) Self() (proc.Identity, error) { return a.self, a.err }
+func (a answers) Probe(proc.Identity) (proc.State, string) {
+	*a.asked++
+	return a.state, "so says the table"
+}
+
+const (
+	dead    = proc.Dead
+	alive   = proc.Alive
+	unknown = proc.Unknown
+
+	none     = fsys.NoWitness
+	heldFile = fsys.Held
+	freeFile = fsys.Free
+)
+
+// The truth table, row by row. Each row has what the others would say of it
+// against it, where that is possible: a row that is missing or out of order
+// changes an answer.
+func TestVerdict(t *testing.T) {
+	const here, before, nowhere = "boot-2", "boot-1", ""
+	tests := []struct {
+		name    string
+		boot    string // the owner's; ours is boot-2
+		ns      string // the owner's; ours is ns-1
+		witness bool   // the owner has one, says its record
+		file    fsys.Witness
+		remote  bool
+		table   proc.State
+		want    proc.State
+		asks    bool // the process table
+		why     string
+	}{
+		// Same boot, same namespace: the process table knows.
+		{name: "no such process", boot: here, ns: "ns-1", table: dead, asks: true, want: dead, why: "so says the table"},
+		{name: "the process exists", boot: here, ns: "ns-1", table: alive, asks: true, want: alive, why: "so says the table"},
+		{name: "no such process, remote", boot: here, ns: "ns-1", remote: true, table: dead, asks: true, want: dead},
+		{name: "the process exists, remote", boot: here, ns: "ns-1", remote: true, table: alive, asks: true, want: alive},
+		{name: "the process exists, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: alive, asks: true, want: alive},
+		{name: "no such process, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: dead, asks: true, want: dead},
+
+		// Its start time cannot be read: alive, unless the witness says otherwise.
+		{name: "hidden", boot: here, ns: "ns-1", table: unknown, asks: true, want: alive, why: "so says the table"},
+		{name: "hidden, nobody can tell of the file", boot: here, ns: "ns-1", witness: true, table: unknown, asks: true, want: alive},
+		{name: "hidden, free file without witness", boot: here, ns: "ns-1", file: freeFile, table: unknown, asks: true, want: alive},
+		{name: "hidden, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: unknown, asks: true, want: dead, why: "nobody holds the kernel's lock"},
+
+		// The kernel vouches for it, whatever else is said.
+		{name: "held, no such process", boot: here, ns: "ns-1", witness: true, file: heldFile, table: dead, want: alive, why: "holds the kernel's lock"},
+		{name: "held, record without witness", boot: here, ns: "ns-1", file: heldFile, table: dead, want: alive},
+		{name: "held, another namespace", boot: here, ns: "ns-7", witness: true, file: heldFile, table: dead, want: alive},
+		{name: "held, another boot", boot: before, ns: "ns-1", witness: true, file: heldFile, table: dead, want: alive},
+		{name: "held, remote", boot: before, ns: "ns-1", witness: true, file: heldFile, remote: true, table: dead, want: alive},
+
+		// Same boot, another namespace: only the witness knows. The process
+		// table is not asked: the PID means somebody else there.
+		{name: "container, free", boot: here, ns: "ns-7", witness: true, file: freeFile, table: alive, want: dead, why: "another PID namespace"},
+		{name: "container, free, remote", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: alive, want: dead},
+		{name: "container, nobody can tell", boot: here, ns: "ns-7", witness: true, table: dead, want: unknown, why: "another PID namespace"},
+		{name: "container, free file without witness", boot: here, ns: "ns-7", file: freeFile, table: dead, want: unknown},
+		{name: "container that does not tell", boot: here, ns: "", file: freeFile, table: dead, want: unknown},
+
+		// Another boot. The namespace has the same number on every machine.
+		{name: "another boot, local", boot: before, ns: "ns-1", table: alive, want: dead, why: "before this machine was last started"},
+		{name: "another boot, local, free", boot: before, ns: "ns-1", witness: true, file: freeFile, table: alive, want: dead},
+		{name: "another boot, remote", boot: before, ns: "ns-1", remote: true, table: dead, want: unknown, why: "other machines"},
+		{name: "another boot, remote, free here", boot: before, ns: "ns-1", witness: true, file: freeFile, remote: true, table: dead, want: unknown},
+
+		// No boot is known: two that are not known are not the same one.
+		{name: "no boot, local", boot: nowhere, ns: "ns-1", table: dead, want: unknown, why: "nothing tells"},
+		{name: "no boot, local, free", boot: nowhere, ns: "ns-1", witness: true, file: freeFile, table: alive, want: dead, why: "nobody holds the kernel's lock"},
+		{name: "no boot, local, free file without witness", boot: nowhere, ns: "ns-1", file: freeFile, table: dead, want: unknown},
+		{name: "no boot, remote, free here", boot: nowhere, ns: "ns-1", witness: true, file: freeFile, remote: true, table: dead, want: unknown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := someOwner
+			o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
+			d := oneFile{local: !test.remote, Snapshot: fsys.Snapshot{
+				Data: lock.AppendRecord(nil, o), Witness: test.file, ID: fsys.ID{1},
+			}}
+			self := someOwner.Identity
+			self.Boot, self.Namespace, self.PID = here, "ns-1", 99
+			asked := 0
+			check := func(t *testing.T, d fsys.Dir, self proc.Identity, want proc.State, why string, asks bool) {
+				t.Helper()
+				asked = 0
+				s, err := lock.New("d", lock.WithFS(fixedFS{d}), lock.WithProcesses(answers{self, test.table, &asked, nil})).Status()
+				require.NoError(t, err)
+				lv, ok := s.Owner()
+				require.True(t, ok)
+				require.NoError(t, lv.Err)
+				require.Equal(t, o, lv.Owner)
+				require.Equal(t, want, lv.State, lv.Reason)
+				require.Contains(t, lv.Reason, why)
+				require.NotEmpty(t, lv.Reason)
+				require.Equal(t, asks, asked > 0, "the process table was asked")
+			}
+			check(t, d, self, test.want, test.why, test.asks)
+
+			// A directory that cannot tell is not local.
+			if test.remote {
+				check(t, notLocalizer{d}, self, test.want, test.why, test.asks)
+				d := d
+				d.local, d.err = true, errInjected
+				check(t, d, self, test.want, test.why, test.asks)
+			}
+
+			// If we do not know our own boot, nothing is of the same one.
+			self.Boot = ""
+			want := unknown
+			switch {
+			case test.file == heldFile:
+				want = alive
+			case test.witness && test.file == freeFile && !test.remote:
+				want = dead
+			}
+			check(t, d, self, want, "", false)
+		})
+	}
+}
+
+// The verdict on a record that was cut short, which names nobody.
+func TestVerdictTorn(t *testing.T) {
+	for _, data := range []string{"", "\x00\x00\x00", someRecord[:100], someRecord[:100] + "\x00\x00"} {
+		for _, test := range []struct {
+			file   fsys.Witness
+			remote bool
+			want   proc.State
+		}{
+			{none, false, dead},
+			{freeFile, false, dead},
+			{heldFile, false, alive},
+			{none, true, unknown},
+			{freeFile, true, unknown},
+			{heldFile, true, alive},
+		} {
+			d := oneFile{local: !test.remote, Snapshot: fsys.Snapshot{Data: []byte(data), Witness: test.file}}
+			asked := 0
+			s, err := lock.New("d", lock.WithFS(fixedFS{d}), lock.WithProcesses(answers{state: dead, asked: &asked})).Status()
+			require.NoError(t, err)
+			lv, _ := s.Owner()
+			require.Equal(t, test.want, lv.State, "%q %+v", data, test)
+			require.NoError(t, lv.Err)
+			require.Zero(t, lv.Owner)
+			require.Zero(t, asked)
+		}
+	}
+}
+
+// What is not a record has no owner, so that no evidence can say it is dead.
+func TestVerdictForeign(t *testing.T) {
+	for _, data := range []string{"hello", strings.Replace(someRecord, "dirlock 1", "dirlock 2", 1), someRecord + "\x00"} {
+		for _, file := range []fsys.Witness{none, freeFile, heldFile} {
+			d := oneFile{local: true, Snapshot: fsys.Snapshot{Data: []byte(data), Witness: file}}
+			asked := 0
+			l := lock.New("d", lock.WithFS(fixedFS{d}), lock.WithProcesses(answers{state: dead, asked: &asked}))
+			s, err := l.Status()
+			require.NoError(t, err)
+			lv, _ := s.Owner()
+			require.Equal(t, unknown, lv.State)
+			require.Zero(t, lv.Owner)
+			var r *lock.RecordError
+			require.ErrorAs(t, lv.Err, &r)
+			require.Equal(t, "/mem/L0", r.Path)
+			require.Zero(t, asked)
+			ok, err := l.TryLock()
+			require.False(t, ok)
+			require.ErrorAs(t, err, &r)
+		}
+	}
+}
+
+// Unknown is not dead, and neither is a process table that does not work.
+func TestVerdictDecides(t *testing.T) {
+	for _, state := range []proc.State{alive, unknown} {
+		w := newWorld()
+		w.set("s")
+		asked := 0
+		self, _ := w.live.Self()
+		l := lock.New("d", lock.WithFS(&w.memFS), lock.WithProcesses(answers{self, state, &asked, nil}))
+		before := w.snapshot()
+		mustTry(t, l, false)
+		require.Equal(t, 1, asked)
+		require.Equal(t, before, w.snapshot())
+	}
+
+	w := newWorld()
+	w.set("s")
+	asked := 0
+	l := lock.New("d", lock.WithFS(&w.memFS), lock.WithProcesses(answers{state: dead, asked: &asked, err: errInjected}))
+	before := w.snapshot()
+	ok, err := l.TryLock()
+	require.False(t, ok)
+	require.ErrorIs(t, err, errInjected)
+	require.Equal(t, before, w.snapshot())
+	w.rm("L0")
+	ok, err = l.TryLock()
+	require.False(t, ok)
+	require.ErrorIs(t, err, errInjected)
+	require.Empty(t, w.names())
+}
+
+// Without any knowledge of its own the process must not make a record that
+// nobody can judge.
+func TestOwnPID(t *testing.T) {
+	for _, pid := range []int{0, -1} {
+		var m memFS
+		asked := 0
+		l := lock.New("d", lock.WithFS(&m), lock.WithProcesses(answers{self: proc.Identity{PID: pid}, asked: &asked}))
+		ok, err := l.TryLock()
+		require.False(t, ok)
+		require.Error(t, err)
+		require.Empty(t, m.names())
+	}
+}
+
+// A process table that breaks its promises must not lead to a record that
+// nobody can judge, either.
+func TestOwnRecordUnreadable(t *testing.T) {
+	for name, self := range map[string]proc.Identity{
+		"too long":       {PID: 1, Boot: strings.Repeat("x", lock.MaxRecord)},
+		"line break":     {PID: 1, Start: "1\nend"},
+		"not plain text": {PID: 1, Namespace: "\x1b"},
+		"large PID":      {PID: 1 << 31},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m memFS
+			asked := 0
+			l := lock.New("d", lock.WithFS(&m), lock.WithProcesses(answers{self: self, asked: &asked}))
+			ok, err := l.TryLock()
+			require.False(t, ok)
+			require.ErrorIs(t, err, lock.ErrNotRecord)
+			require.Empty(t, m.names())
+		})
+	}
+}
+
+func TestRandomIDs(t *testing.T) {
+	w := newWorld()
+	p := w.procs.Start("p")
+	l := lock.New("d", lock.WithFS(&w.memFS), lock.WithProcesses(p), lock.WithRand(badReader{}))
+	ok, err := l.TryLock()
+	require.False(t, ok)
+	require.ErrorIs(t, err, errInjected)
+	require.Empty(t, w.names())
+
+	// No two acquisitions have the same ID, not even of one handle.
+	l = w.handleOf(p)
+	seen := map[string]bool{}
+	for range 100 {
+		mustTry(t, l, true)
+		o, ok := l.Owner()
+		require.True(t, ok)
+		require.False(t, seen[o.ID])
+		seen[o.ID] = true
+		require.NoError(t, l.Unlock())
+	}
+}
+
+type badReader struct{}
+
+func (badReader) Read([]byte) (int, error) { return 0, errors.Join(errInjected) }
