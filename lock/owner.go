@@ -63,7 +63,7 @@ func (o Owner) String() string {
 const (
 	magic     = "dirlock "
 	version   = "1"
-	lastLine  = "end\n"
+	lastLine  = "end"
 	maxRecord = 1024 // bytes; longer is not a record
 	maxField  = 128  // bytes of a field's value, when written
 	idLen     = 32   // hexadecimal digits
@@ -100,7 +100,7 @@ func appendRecord(b []byte, o Owner) []byte {
 		field("local", "yes")
 	}
 	field("id", o.ID)
-	return append(b, lastLine...)
+	return append(b, lastLine+"\n"...)
 }
 
 // printable makes a name safe to write on a line and to show on a terminal.
@@ -155,7 +155,7 @@ func parseFields(text string) (o Owner, err error) {
 		if !complete {
 			return Owner{}, errTorn
 		}
-		if line+"\n" == lastLine {
+		if line == lastLine {
 			text = rest
 			break
 		}
