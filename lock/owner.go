@@ -27,6 +27,9 @@ type Owner struct {
 	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). Whoever
 	// exports a directory to other machines sees it as local, they do not.
 	Local bool
+	// Mount names the mounted file system that the owner saw the directory on,
+	// unless it is Local (see [github.com/dirlock/dirlock/fsys.Mounter]).
+	Mount string
 }
 
 // String describes the owner to a person: "backup (process 4242) on host-7".
@@ -99,6 +102,7 @@ func appendRecord(b []byte, o Owner) []byte {
 	if o.Local {
 		field("local", "yes")
 	}
+	field("mount", o.Mount)
 	field("id", o.ID)
 	return append(b, lastLine+"\n"...)
 }
@@ -204,6 +208,8 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Witness = value == "yes"
 	case "local":
 		o.Local = value == "yes"
+	case "mount":
+		o.Mount = value
 	case "id":
 		if o.ID = value; !isID(value) {
 			err = strconv.ErrSyntax
