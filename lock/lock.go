@@ -197,13 +197,17 @@ func (l *DirLock) newOwner() (Owner, error) {
 	if _, err := io.ReadFull(l.rand, id[:]); err != nil {
 		return Owner{}, fmt.Errorf("random owner ID: %w", err)
 	}
-	return Owner{
+	o := Owner{
 		ID:       hex.EncodeToString(id[:]),
 		Identity: self,
 		Since:    l.now(),
 		Witness:  witness,
 		Local:    fsys.Local(l.dir),
-	}, nil
+	}
+	if !o.Local {
+		o.Mount = fsys.Mount(l.dir)
+	}
+	return o, nil
 }
 
 // jitter returns a random duration from d/2 to d.
