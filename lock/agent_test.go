@@ -156,6 +156,16 @@ var agentCommands = map[string]func(s *agentState, arg string) string{
 		}
 		return lv.State.String() + ": " + lv.Reason
 	},
+	// crash DIR: another process acquires the lock of DIR, and dies with it.
+	"crash": func(_ *agentState, dir string) string {
+		exe, err := os.Executable()
+		if err != nil {
+			return answerOf(err)
+		}
+		cmd := exec.Command(exe, dir)
+		cmd.Env = append(os.Environ(), "DIRLOCK_TEST_REEXEC=crasher")
+		return answerOf(cmd.Run())
+	},
 	// child starts a process that outlives the agent, if the agent is killed.
 	"child": func(s *agentState, _ string) string {
 		exe, err := os.Executable()
@@ -275,4 +285,11 @@ func sleeperMain([]string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	// The one who started it may be gone: then it is killed by the test.
 	select {}
+}
+
+func crasherMain(args []string) {
+	if ok, err := lock.New(args[0]).TryLock(); !ok {
+		fmt.Fprintln(os.Stderr, "crasher:", ok, err)
+		os.Exit(1)
+	}
 }

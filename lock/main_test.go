@@ -9,6 +9,7 @@ import (
 func init() {
 	reexec.Register("agent", agentMain)
 	reexec.Register("sleeper", sleeperMain)
+	reexec.Register("crasher", crasherMain)
 }
 
 func TestMain(m *testing.M) { reexec.Main(m) }
