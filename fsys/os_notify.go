@@ -1,7 +1,237 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
+
 package fsys
 
-import "errors"
+import (
+	"io/fs"
+	"sync"
 
-func (d *osDir) Notify(name string) (<-chan struct{}, func(), error) {
-	return nil, nil, pathError("notify", d.prefix+name, errors.ErrUnsupported)
+	"github.com/fsnotify/fsnotify"
+)
+
+// Notify watches the file itself and not its directory (save on Windows, which
+// can watch directories only), so that other files in it wake nobody. All
+// waiters of the process share one watcher, for the system's limits count
+// watchers and not watches (inotify(7), max_user_instances); it exists while
+// somebody waits.
+func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
+	path := d.prefix + name
+	if !validName(name) {
+		return nil, nil, pathError("notify", path, fs.ErrInvalid)
+	}
+	w := &waiter{path: path, changed: make(chan struct{}, 1)}
+	if err := events.add(w); err != nil {
+		return nil, nil, pathError("notify", path, err)
+	}
+	return w.changed, func() { events.remove(w) }, nil
+}
+
+// waiter is one call of Notify.
+type waiter struct {
+	path    string
+	changed chan struct{} // of capacity 1: one "look again" stands for any number
+	target  *target       // nil once what it watched is gone
+}
+
+func (w *waiter) wake() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// target is what the system watches for one or more waiters. Systems watch
+// files and not names, so waiters for two names of one file share it.
+type target struct {
+	key     targetKey // which file it is
+	path    string    // the name that it was found by
+	waiters map[*waiter]struct{}
+}
+
+// events are the watches of the process.
+var events watches
+
+type watches struct {
+	mu      sync.Mutex
+	watcher *fsnotify.Watcher // nil while nobody waits
+	readers *sync.WaitGroup   // of the watcher's events and errors
+	waiters map[*waiter]struct{}
+	byKey   map[targetKey]*target
+	byPath  map[string]*target
+}
+
+func (ws *watches) add(w *waiter) error {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher == nil {
+		if err := ws.open(); err != nil {
+			return err
+		}
+	}
+	ws.waiters[w] = struct{}{}
+	if err := ws.watch(w); err != nil {
+		ws.forget(w)
+		return err
+	}
+	return nil
+}
+
+func (ws *watches) remove(w *waiter) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, ok := ws.waiters[w]; ok {
+		ws.forget(w)
+	}
+}
+
+func (ws *watches) open() error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return err
+	}
+	ws.watcher = watcher
+	ws.waiters = map[*waiter]struct{}{}
+	ws.byKey = map[targetKey]*target{}
+	ws.byPath = map[string]*target{}
+	// Two goroutines, because the watcher can hold a lock of its own while it
+	// delivers an error, and handling an event may wait for that lock.
+	ws.readers = &sync.WaitGroup{}
+	ws.readers.Go(func() {
+		for e := range watcher.Events {
+			ws.handle(watcher, e)
+		}
+	})
+	ws.readers.Go(func() {
+		for range watcher.Errors {
+			ws.startOver(watcher)
+		}
+	})
+	return nil
+}
+
+// forget takes a waiter out, and closes the watcher after the last one.
+func (ws *watches) forget(w *waiter) {
+	delete(ws.waiters, w)
+	if t := w.target; t != nil {
+		w.target = nil
+		delete(t.waiters, w)
+		if len(t.waiters) == 0 {
+			ws.drop(t)
+		}
+	}
+	if len(ws.waiters) > 0 {
+		return
+	}
+	watcher, readers := ws.watcher, ws.readers
+	ws.watcher = nil
+	watcher.Close()
+	// The readers take the lock before they see that the watcher is closed.
+	ws.mu.Unlock()
+	readers.Wait()
+	ws.mu.Lock()
+}
+
+// drop ends a watch. That it has ended already is no error.
+func (ws *watches) drop(t *target) {
+	_ = ws.watcher.Remove(t.path)
+	delete(ws.byKey, t.key)
+	delete(ws.byPath, t.path)
+}
+
+// watchTries bounds how often a file that others keep replacing is looked at
+// anew. After that the waiter is told to look itself.
+const watchTries = 10
+
+// watch finds the target for a waiter, or makes one.
+func (ws *watches) watch(w *waiter) error {
+	for tries := 1; ; tries++ {
+		path, key, err := targetOf(w.path)
+		if err != nil {
+			return err
+		}
+		t := ws.byKey[key]
+		if t == nil {
+			// The name may have stood for another file until now. The watcher
+			// knows its watches by name, and must forget that one first.
+			if old := ws.byPath[path]; old != nil {
+				defer ws.again(old)
+				ws.drop(old)
+			}
+			if err := ws.watcher.Add(path); err != nil {
+				return err
+			}
+			t = &target{key: key, path: path, waiters: map[*waiter]struct{}{}}
+			ws.byKey[key], ws.byPath[path] = t, t
+		}
+		// What is watched may be a file that came after targetOf looked. If it
+		// went before the watch began, no event will tell.
+		_, now, err := targetOf(w.path)
+		same := err == nil && now == key
+		if same || tries == watchTries {
+			if !same {
+				w.wake()
+			}
+			w.target = t
+			t.waiters[w] = struct{}{}
+			return nil
+		}
+		if len(t.waiters) == 0 {
+			ws.drop(t)
+		}
+	}
+}
+
+// again wakes the waiters of a target that is watched no more, and lets them
+// watch what has their names now. Whoever finds nothing there has been told.
+func (ws *watches) again(t *target) {
+	for w := range t.waiters {
+		w.target = nil
+		_ = ws.watch(w)
+		w.wake()
+	}
+}
+
+// handle is called for each event. On Linux the removal of a file that its
+// owner has still open is a mere change of its attributes, so that every kind
+// of event is a reason to look.
+func (ws *watches) handle(watcher *fsnotify.Watcher, e fsnotify.Event) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher != watcher {
+		return
+	}
+	t := ws.byPath[e.Name]
+	if t == nil {
+		t = ws.byPath[watchedBy(e.Name)]
+	}
+	if t == nil {
+		return
+	}
+	if t.path == e.Name && e.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
+		ws.drop(t) // The watcher has forgotten it, too.
+		ws.again(t)
+		return
+	}
+	for w := range t.waiters {
+		if concerns(e.Name, w.path) {
+			w.wake()
+		}
+	}
+}
+
+// startOver is called when events were lost.
+func (ws *watches) startOver(watcher *fsnotify.Watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher != watcher {
+		return
+	}
+	targets := ws.byKey
+	for _, t := range targets {
+		_ = ws.watcher.Remove(t.path)
+	}
+	ws.byKey, ws.byPath = map[targetKey]*target{}, map[string]*target{}
+	for _, t := range targets {
+		ws.again(t)
+	}
 }

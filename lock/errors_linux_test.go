@@ -166,7 +166,7 @@ func TestHostileUnreadable(t *testing.T) {
 		putStale(t, dir, 0, 1)
 		require.NoError(t, os.Chmod(filepath.Join(dir, level), 0))
 		before := metas(t, dir)
-		a := startAgent(t, dir)
+		a := startPeer(t, dir)
 		a.must("setuid 65534", "ok")
 		require.Regexp(t, `^error \[ErrPermission\]: lock `+dir+`: read `+dir+`/`+level+`: `, a.do("try"))
 		require.Equal(t, before, metas(t, dir))
@@ -177,7 +177,7 @@ func TestErrorNoPermission(t *testing.T) {
 	needRoot(t)
 	for mode, op := range map[os.FileMode]string{0o755: "witnesses .*", 0o700: "read .*/L0"} {
 		dir := publicDir(t, mode)
-		a := startAgent(t, dir)
+		a := startPeer(t, dir)
 		a.must("setuid 65534", "ok")
 		require.Regexp(t, `^error \[ErrPermission\]: lock `+dir+`: `+op+`: `, a.do("try"))
 		require.Regexp(t, `^error \[ErrPermission\]: lock `+dir+`: `, a.do("lock"))
@@ -197,7 +197,7 @@ func TestErrorNoPermission(t *testing.T) {
 func TestErrorPermissionGone(t *testing.T) {
 	needRoot(t)
 	dir := publicDir(t, 0o777)
-	a := startAgent(t, dir)
+	a := startPeer(t, dir)
 	a.must("setuid 65534", "ok")
 	a.must("try", "true")
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -217,7 +217,7 @@ func TestErrorPermissionGone(t *testing.T) {
 func TestErrorReadOnly(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	a := startAgent(t, dir, privateMounts)
+	a := startPeer(t, dir, privateMounts)
 	a.must("mount "+dir+" size=64k", "ok")
 	a.must("new "+dir, "ok")
 	a.must("remount ro "+dir, "ok")
@@ -249,7 +249,7 @@ func TestErrorFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			a := startAgent(t, dir, privateMounts)
+			a := startPeer(t, dir, privateMounts)
 			a.must("mount "+dir+" "+options, "ok")
 			a.must("new "+dir, "ok")
 			a.must("fill "+dir+"/filler", "ok")

@@ -45,9 +45,9 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		return proc.Dead, "it ran in another PID namespace, and nobody holds the kernel's lock on the file", nil
 	case sameBoot:
 		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
-	case !fsys.Local(l.dir):
+	case !o.Local || !fsys.Local(l.dir):
 		return proc.Unknown, "it ran on another machine or before a restart, and other machines can reach the directory", nil
-	case bootsKnown:
+	case bootsKnown && (released || !o.Witness):
 		return proc.Dead, "it ran before this machine was last started", nil
 	case released:
 		return proc.Dead, "nobody holds the kernel's lock on the file", nil
@@ -56,7 +56,8 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 	}
 }
 
-// sameNamespace tells whether a PID means the same process to both.
+// sameNamespace tells whether a PID means the same process to both. Two who do
+// not know their namespaces may be in different ones.
 func sameNamespace(o Owner, self proc.Identity) bool {
-	return o.Boot != "" && o.Boot == self.Boot && o.Namespace == self.Namespace
+	return o.Boot != "" && o.Boot == self.Boot && o.Namespace != "" && o.Namespace == self.Namespace
 }

@@ -67,7 +67,8 @@ func TestVerdict(t *testing.T) {
 		ns      string // the owner's; ours is ns-1
 		witness bool   // the owner has one, says its record
 		file    fsys.Witness
-		remote  bool
+		remote  bool // as we see the directory
+		guest   bool // the owner saw it as remote, we export it to him
 		table   proc.State
 		want    proc.State
 		asks    bool // the process table
@@ -107,6 +108,8 @@ func TestVerdict(t *testing.T) {
 		{name: "another boot, local, free", boot: before, ns: "ns-1", witness: true, file: freeFile, table: alive, want: dead},
 		{name: "another boot, remote", boot: before, ns: "ns-1", remote: true, table: dead, want: unknown, why: "other machines"},
 		{name: "another boot, remote, free here", boot: before, ns: "ns-1", witness: true, file: freeFile, remote: true, table: dead, want: unknown},
+		{name: "another boot, local here but not for the owner", boot: before, ns: "ns-1", guest: true, table: dead, want: unknown, why: "other machines"},
+		{name: "another boot, local, nobody can tell of the file", boot: before, ns: "ns-1", witness: true, table: dead, want: unknown},
 
 		// No boot is known: two that are not known are not the same one.
 		{name: "no boot, local", boot: nowhere, ns: "ns-1", table: dead, want: unknown, why: "nothing tells"},
@@ -118,6 +121,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			o := someOwner
 			o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
+			o.Local = !test.guest
 			d := oneFile{local: !test.remote, Snapshot: fsys.Snapshot{
 				Data: lock.AppendRecord(nil, o), Witness: test.file, ID: fsys.ID{1},
 			}}

@@ -202,6 +202,7 @@ func (l *DirLock) newOwner() (Owner, error) {
 		Identity: self,
 		Since:    l.now(),
 		Witness:  witness,
+		Local:    fsys.Local(l.dir),
 	}, nil
 }
 

@@ -23,6 +23,10 @@ type Owner struct {
 	// Witness says that the owner's kernel vouches for its life (see
 	// [github.com/dirlock/dirlock/fsys.Witnesser]).
 	Witness bool
+	// Local says that the owner saw the directory on a file system of its own
+	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). Whoever
+	// exports a directory to other machines sees it as local, they do not.
+	Local bool
 }
 
 // String describes the owner to a person: "backup (process 4242) on host-7".
@@ -49,6 +53,7 @@ func (o Owner) String() string {
 //	command backup
 //	since 2026-11-23T07:12:03.25Z
 //	witness yes
+//	local yes
 //	id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
 //	end
 //
@@ -93,6 +98,9 @@ func appendRecord(b []byte, o Owner) []byte {
 	}
 	if o.Witness {
 		field("witness", "yes")
+	}
+	if o.Local {
+		field("local", "yes")
 	}
 	field("id", o.ID)
 	return append(b, lastLine...)
@@ -197,6 +205,8 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Since, err = time.Parse(timeFormat, value)
 	case "witness":
 		o.Witness = value == "yes"
+	case "local":
+		o.Local = value == "yes"
 	case "id":
 		if o.ID = value; !isID(value) {
 			err = strconv.ErrSyntax

@@ -1,357 +1,240 @@
 package lock_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
-	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/lock"
 )
 
-func init() {
-	// stopat N: stop ahead of the N-th operation from now, until SIGCONT.
-	agentCommands["stopat"] = func(s *agentState, n string) string {
-		s.at = func() {
-			// A signal to the own thread is delivered before the call returns.
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP); err != nil {
-				fmt.Println(err)
-			}
-		}
-		return s.setSteps(n)
-	}
-	agentCommands["setuid"] = func(_ *agentState, arg string) string {
-		id, err := strconv.Atoi(arg)
-		if err == nil {
-			err = syscall.Setgroups(nil)
-		}
-		if err == nil {
-			err = syscall.Setgid(id)
-		}
-		if err == nil {
-			err = syscall.Setuid(id)
-		}
-		return answerOf(err)
-	}
-	agentCommands["rename"] = func(_ *agentState, name string) string {
-		// Of every thread: which one procfs shows is none of our business.
-		tasks, err := os.ReadDir("/proc/self/task")
-		for _, task := range tasks {
-			err = os.WriteFile("/proc/self/task/"+task.Name()+"/comm", []byte(name), 0)
-		}
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err == nil {
-			var p *byte
-			if p, err = unix.BytePtrFromString(name); err == nil {
-				err = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(p)), 0, 0, 0)
-			}
-		}
-		return answerOf(err)
-	}
-	agentCommands["mountproc"] = func(_ *agentState, _ string) string {
-		return answerOf(unix.Mount("proc", "/proc", "proc", 0, ""))
-	}
-	agentCommands["hideproc"] = func(_ *agentState, _ string) string {
-		return answerOf(unix.Mount("proc", "/proc", "proc", 0, "hidepid=2"))
-	}
-	// mount DIR OPTIONS: a tmpfs.
-	agentCommands["mount"] = func(_ *agentState, arg string) string {
-		dir, options, _ := strings.Cut(arg, " ")
-		return answerOf(unix.Mount("tmpfs", dir, "tmpfs", 0, options))
-	}
-	agentCommands["remount"] = func(_ *agentState, arg string) string {
-		mode, dir, _ := strings.Cut(arg, " ")
-		flags := uintptr(unix.MS_REMOUNT)
-		if mode == "ro" {
-			flags |= unix.MS_RDONLY
-		}
-		return answerOf(unix.Mount("", dir, "", flags, ""))
-	}
-	// fill NAME: with files of that name and a number, until nothing more fits.
-	agentCommands["fill"] = func(_ *agentState, name string) string {
-		for n := 0; ; n++ {
-			err := os.WriteFile(name+strconv.Itoa(n), make([]byte, 4096), 0o666)
-			if errors.Is(err, unix.ENOSPC) {
-				return "ok"
-			}
-			if err != nil {
-				return answerOf(err)
-			}
-		}
-	}
-	agentCommands["unfill"] = func(_ *agentState, name string) string {
-		files, err := filepath.Glob(name + "*")
-		for _, f := range files {
-			err = errors.Join(err, os.Remove(f))
-		}
-		return answerOf(err)
-	}
-	agentCommands["names"] = func(_ *agentState, dir string) string {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return answerOf(err)
-		}
-		var names []string
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return fmt.Sprint(names)
-	}
-	sentinels["EROFS"] = unix.EROFS
-	sentinels["ENOSPC"] = unix.ENOSPC
-	sentinels["ENOTDIR"] = unix.ENOTDIR
+// eachSight runs a test as the system is, and again without the kernel's lock on
+// the file, so that the process alone is the evidence.
+func eachSight(t *testing.T, test func(*testing.T, view)) {
+	t.Run("witness", func(t *testing.T) { test(t, view{}) })
+	t.Run("blind", func(t *testing.T) { test(t, view{Blind: true}) })
 }
 
-// privateMounts gives a process mounts of its own.
-func privateMounts(c *exec.Cmd) {
-	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-}
-
-func needRoot(t *testing.T) {
+// requireStatus requires what is known of the owner of the directory.
+func requireStatus(t *testing.T, l *lock.DirLock, state, reason string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become another user, mount, and make namespaces")
-	}
-}
-
-// publicDir is a directory that every user can get to, and write to.
-func publicDir(t *testing.T, mode os.FileMode) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dirlock-test-")
+	r, err := status(l)
 	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, mode))
-	return dir
+	require.True(t, r.OK, "nobody owns the directory")
+	require.Equal(t, state, r.State, r.Reason)
+	require.Contains(t, r.Reason, reason)
 }
 
-// waitStopped waits until an agent stands still.
-func (a *agent) waitStopped() {
-	a.t.Helper()
-	var info unix.Siginfo
-	for {
-		err := unix.Waitid(unix.P_PID, a.cmd.Process.Pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		require.NoError(a.t, err)
+func requireTry(t *testing.T, l *lock.DirLock, want bool) {
+	t.Helper()
+	ok, err := l.TryLock()
+	require.NoError(t, err)
+	require.Equal(t, want, ok)
+}
+
+func TestDeadProcess(t *testing.T) {
+	eachSight(t, func(t *testing.T, v view) {
+		dir := localDir(t)
+		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
+		require.True(t, holder.try())
+		requireTry(t, contender, false)
+		holder.kill()
+		requireStatus(t, contender, "dead", "no process has this PID")
+		requireTry(t, contender, true)
+	})
+}
+
+// The PID of a dead owner belongs to a living process.
+func TestPIDReused(t *testing.T) {
+	if !inContainer(t) {
 		return
 	}
+	for _, v := range []view{{}, {Blind: true}} {
+		dir := localDir(t)
+		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
+		require.True(t, holder.try())
+		holder.kill()
+		other := startWithPID(t, holder.self)
+		requireStatus(t, contender, "dead", "its PID belongs to another process now")
+		requireTry(t, contender, true)
+		require.NoError(t, other.Process.Kill())
+		require.Error(t, other.Wait())
+	}
 }
 
-func (a *agent) resume() {
-	a.t.Helper()
-	require.NoError(a.t, a.cmd.Process.Signal(unix.SIGCONT))
+// startWithPID starts a process that has the PID of a dead one, but another
+// start time. The kernel gives the next process the number after ns_last_pid; a
+// thread that is started at the same time can take it.
+func startWithPID(t *testing.T, dead answer) *exec.Cmd {
+	t.Helper()
+	ticks, _, _ := strings.Cut(dead.Start, "@")
+	require.NotEmpty(t, ticks)
+	for range 1000 {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(dead.PID-1)), 0); err != nil {
+			t.Skip(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "sleep", "1000")
+		require.NoError(t, cmd.Start())
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		require.NoError(t, err)
+		if cmd.Process.Pid == dead.PID && !strings.Contains(string(stat), " "+ticks+" ") {
+			return cmd
+		}
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+	}
+	t.Fatalf("PID %d was never given to a new process", dead.PID)
+	return nil
 }
 
-// A process is stopped ahead of every operation of its recovery. Others get an
-// answer all the same, after a bounded number of attempts; after SIGCONT there
-// is one owner, and nothing is left in the end.
-func TestProcessStopped(t *testing.T) {
-	for _, levels := range [][]int{{0}, {0, 1, 2}} {
-		t.Run(fmt.Sprint(levels), func(t *testing.T) {
-			t.Parallel()
-			var longest time.Duration
-			refused, taken := 0, 0
-			steps := countSteps(t, levels)
-			for n := 1; n <= steps; n++ {
-				dir := t.TempDir()
-				putStale(t, dir, levels...)
-				a := startAgent(t, dir)
-				a.must(fmt.Sprint("stopat ", n), "ok")
-				a.send("try")
-				a.waitStopped()
+// A zombie that nobody reaps still has its PID and its start time.
+func TestZombie(t *testing.T) {
+	eachSight(t, func(t *testing.T, v view) {
+		dir := localDir(t)
+		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
+		require.True(t, holder.try())
+		holder.zombie()
+		requireStatus(t, contender, "dead", "it has ended, and its parent has not reaped it")
+		requireTry(t, contender, true)
+	})
+}
 
-				l := lock.New(dir)
-				pauses := countPauses(l)
-				start := time.Now()
-				ok, err := l.TryLock()
-				longest = max(longest, time.Since(start))
-				require.NoError(t, err)
-				require.Less(t, *pauses, lock.MaxAttempts)
+// The first thread of a process has ended: /proc shows a zombie. The process is
+// dead only when all threads are.
+func TestZombieLeader(t *testing.T) {
+	eachSight(t, func(t *testing.T, v view) {
+		dir := localDir(t)
+		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
+		require.True(t, holder.try())
+		require.Empty(t, holder.tell("leave").Err)
+		if v.Blind {
+			requireStatus(t, contender, "alive", "its first thread has ended, but others run")
+		} else {
+			requireStatus(t, contender, "alive", "it holds the kernel's lock on the file")
+		}
+		requireTry(t, contender, false)
 
-				a.resume()
-				answer := a.answer()
-				if ok {
-					// It had not made its level yet.
-					taken++
-					require.Equal(t, "false", answer, "stopped ahead of operation %d", n)
-					require.NoError(t, l.Check())
-					require.Equal(t, []string{"L0"}, names(t, dir))
-					require.NoError(t, l.Unlock())
-					require.Empty(t, names(t, dir))
-					a.must("try", "true")
-				} else {
-					refused++
-					require.Equal(t, "true", answer, "stopped ahead of operation %d", n)
-					mustTry(t, l, false)
-				}
-				require.Equal(t, []string{"L0"}, names(t, dir))
-				a.must("check", "ok")
-				a.must("unlock", "ok")
-				require.Empty(t, names(t, dir))
-				a.kill()
+		holder.zombie()
+		requireStatus(t, contender, "dead", "it has ended, and its parent has not reaped it")
+		requireTry(t, contender, true)
+	})
+}
+
+// The same process takes the lock in its first thread's absence.
+func TestZombieLeaderAcquires(t *testing.T) {
+	eachSight(t, func(t *testing.T, v view) {
+		dir := localDir(t)
+		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
+		require.Empty(t, holder.tell("leave").Err)
+		require.True(t, holder.try())
+		requireTry(t, contender, false)
+		holder.zombie()
+		requireTry(t, contender, true)
+	})
+}
+
+// A procfs mounted with hidepid=2 shows only one's own processes, and an
+// unprivileged process may not signal root's: it must not take a living holder
+// for a dead one.
+func TestHiddenProcess(t *testing.T) {
+	if !inContainer(t) {
+		return
+	}
+	for _, p := range []place{
+		{},
+		{view: view{Blind: true}},
+		// kill(2) is what is left then, and may not signal anybody.
+		{view: view{Blind: true}, Under: []string{"strace", "-f", "-o", "/dev/null", "-e", "trace=pidfd_open", "-e", "inject=pidfd_open:error=EPERM"}},
+	} {
+		v := p.view
+		dir := localDir(t)
+		holder := start(t, dir, place{view: v})
+		p.Flags, p.Proc, p.UID = unix.CLONE_NEWNS, "hidepid=2", 65534
+		contender := start(t, dir, p)
+		require.True(t, holder.try())
+		assert.False(t, contender.try(), "the holder lives")
+		r := contender.tell("status")
+		assert.Equal(t, "alive", r.State)
+		if v.Blind {
+			assert.Equal(t, "a process has this PID, but its start time cannot be read", r.Reason)
+		}
+		holder.zombie()
+		if len(p.Under) > 0 {
+			assert.False(t, contender.try(), "without a pidfd, a zombie that is hidden may live")
+			continue
+		}
+		assert.True(t, contender.try(), "the holder is dead")
+		require.Empty(t, contender.tell("unlock").Err)
+
+		holder = start(t, dir, place{view: v})
+		require.True(t, holder.try())
+		holder.kill()
+		if !v.Blind {
+			startWithPID(t, holder.self)
+		}
+		assert.True(t, contender.try(), "the holder is dead and reaped, and its PID used again, which only the file's lock shows")
+	}
+}
+
+// The boot clock of a time namespace is not the host's, so that one process has
+// two start times.
+func TestTimeNamespace(t *testing.T) {
+	shifted := place{Boottime: 1_000_000}
+	eachSight(t, func(t *testing.T, v view) {
+		for _, pair := range [][2]place{{shifted, host}, {host, shifted}} {
+			dir := localDir(t)
+			pair[0].view, pair[1].view = v, v
+			holder, contender := start(t, dir, pair[0]), start(t, dir, pair[1])
+			_, clock, _ := strings.Cut(holder.self.Start, "@")
+			if strings.HasSuffix(contender.self.Start, "@"+clock) {
+				t.Skip("this kernel enters a time namespace by fork only")
 			}
-			require.Positive(t, refused)
-			require.Positive(t, taken)
-			t.Logf("%d times refused, %d times taken; longest answer %v", refused, taken, longest)
+			require.True(t, holder.try())
+			assert.False(t, contender.try(), "the holder lives")
+			r := contender.tell("status")
+			assert.Equal(t, "alive", r.State)
+			if v.Blind {
+				assert.Contains(t, r.Reason, "its start time was taken by another clock")
+			}
+			holder.zombie()
+			assert.True(t, contender.try(), "the holder is dead")
+		}
+	})
+}
+
+// Children that the holder starts, even while it acquires the lock, do not keep
+// the lock when the holder is dead.
+func TestChildren(t *testing.T) {
+	for _, how := range []string{"child", "storm"} {
+		t.Run(how, func(t *testing.T) {
+			dir := localDir(t)
+			r, w, err := os.Pipe()
+			require.NoError(t, err)
+			defer w.Close() // the children end
+			holder := startWith(t, dir, host, r)
+			require.NoError(t, r.Close())
+			if how == "child" {
+				require.True(t, holder.try())
+			}
+			got := holder.tell(how)
+			require.Empty(t, got.Err)
+			require.Equal(t, how == "storm", got.OK)
+
+			contender := lock.New(dir)
+			requireTry(t, contender, false)
+			holder.kill()
+			requireTry(t, contender, true)
+
+			// They do live: nobody could read what is written here otherwise.
+			_, err = fmt.Fprintln(w, strings.Repeat("x", 10))
+			require.NoError(t, err)
 		})
 	}
-}
-
-// countSteps returns how many operations a recovery takes.
-func countSteps(t *testing.T, levels []int) int {
-	dir := t.TempDir()
-	putStale(t, dir, levels...)
-	a := startAgent(t, dir)
-	a.must("try", "true")
-	n, err := strconv.Atoi(a.do("ops"))
-	require.NoError(t, err)
-	require.Greater(t, n, 5)
-	a.kill()
-	return n
-}
-
-// countPauses counts what a handle waits between its attempts, and lets it
-// wait.
-func countPauses(l *lock.DirLock) *int {
-	n := 0
-	lock.SetPause(l, func(ctx context.Context, d time.Duration, _, _ <-chan struct{}) error {
-		n++
-		select {
-		case <-ctx.Done():
-		case <-time.After(d):
-		}
-		return ctx.Err()
-	})
-	return &n
-}
-
-// An unprivileged process neither takes a live root process's lock nor breaks
-// it by trying; from a dead one it does take it.
-func TestProcessUnprivileged(t *testing.T) {
-	needRoot(t)
-	dir := publicDir(t, 0o777)
-	holder := startAgent(t, dir)
-	holder.must("try", "true")
-	other := startAgent(t, dir)
-	other.must("setuid 65534", "ok")
-	other.must("try", "false")
-	other.must("new "+dir, "ok")
-	other.must("try", "false")
-	require.Contains(t, other.do("state"), "alive")
-	require.Contains(t, other.do("unlock"), "ErrNotHeld")
-	holder.must("check", "ok")
-	holder.kill()
-	other.must("try", "true")
-	mustTry(t, lock.New(dir), false)
-	other.kill()
-	mustTake(t, dir)
-}
-
-// In a directory where it may not remove what is another user's, an
-// unprivileged process gets an error, and leaves nothing.
-func TestProcessUnprivilegedSticky(t *testing.T) {
-	needRoot(t)
-	dir := publicDir(t, 0o777|os.ModeSticky)
-	putStale(t, dir, 0)
-	other := startAgent(t, dir)
-	other.must("setuid 65534", "ok")
-	require.Regexp(t, `^error \[ErrPermission\]: lock .*: replace .*/L0: `, other.do("try"))
-	require.Equal(t, []string{"L0"}, names(t, dir))
-	mustTake(t, dir)
-}
-
-// A mount of procfs that hides other users' processes does not make them dead.
-func TestProcessHidden(t *testing.T) {
-	needRoot(t)
-	var u unix.Utsname
-	require.NoError(t, unix.Uname(&u))
-	var major, minor int
-	fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
-	if major < 5 || major == 5 && minor < 8 {
-		t.Skip("before Linux 5.8 all mounts of procfs share the option, the machine's own included")
-	}
-	dir := publicDir(t, 0o777)
-	holder := startAgent(t, dir)
-	holder.must("try", "true")
-	other := startAgent(t, dir, privateMounts)
-	other.must("hideproc", "ok")
-	other.must("setuid 65534", "ok")
-	other.must("try", "false")
-	require.Contains(t, other.do("state"), "alive")
-	holder.kill()
-	other.must("try", "true")
-	other.must("unlock", "ok")
-}
-
-// The name of the process is for people.
-func TestProcessRenamed(t *testing.T) {
-	dir := t.TempDir()
-	holder := startAgent(t, dir)
-	holder.must("try", "true")
-	holder.must("rename ) R 1 (", "ok")
-	other := startAgent(t, dir)
-	other.must("rename other", "ok")
-	other.must("try", "false")
-	require.Contains(t, other.do("state"), "alive")
-	holder.must("check", "ok")
-	holder.must("unlock", "ok")
-	other.must("try", "true")
-}
-
-// Across PID namespaces the kernel's lock on the file decides, though every
-// container has a process of the same number. A forgotten handle keeps it.
-func TestProcessNamespaces(t *testing.T) {
-	needRoot(t)
-	container := func(c *exec.Cmd) {
-		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
-	}
-	start := func(t *testing.T, dir string) *agent {
-		a := startAgent(t, dir, container)
-		a.must("mountproc", "ok")
-		a.must("new "+dir, "ok")
-		return a
-	}
-	t.Run("holder outside", func(t *testing.T) {
-		dir := t.TempDir()
-		holder := startAgent(t, dir)
-		holder.must("try", "true")
-		holder.must("forget", "ok")
-		inside := start(t, dir)
-		inside.must("try", "false")
-		require.Contains(t, inside.do("state"), "alive")
-		holder.kill()
-		inside.must("try", "true")
-		inside.must("unlock", "ok")
-		require.Empty(t, names(t, dir))
-	})
-	t.Run("holder inside", func(t *testing.T) {
-		dir := t.TempDir()
-		holder := start(t, dir)
-		holder.must("try", "true")
-		holder.must("forget", "ok")
-		mustTry(t, lock.New(dir), false)
-		twin := start(t, dir) // PID 1 as well
-		twin.must("try", "false")
-		holder.kill()
-		require.Contains(t, twin.do("state"), "dead")
-		twin.must("try", "true")
-		twin.kill()
-		mustTake(t, dir)
-	})
 }

@@ -26,9 +26,9 @@ func TestProcessKilled(t *testing.T) {
 	for _, reaped := range []bool{true, false} {
 		t.Run(fmt.Sprintf("reaped %v", reaped), func(t *testing.T) {
 			dir := t.TempDir()
-			holder := startAgent(t, dir)
+			holder := startPeer(t, dir)
 			holder.must("try", "true")
-			other := startAgent(t, dir)
+			other := startPeer(t, dir)
 			other.must("try", "false")
 
 			require.NoError(t, holder.cmd.Process.Kill())
@@ -68,7 +68,7 @@ func TestProcessKilledAtEveryStep(t *testing.T) {
 				if len(test.stale) > 0 {
 					putStale(t, dir, test.stale...)
 				}
-				a := startAgent(t, dir)
+				a := startPeer(t, dir)
 				a.must(fmt.Sprint("killat ", n), "ok")
 				if a.do("try") == "true" && a.do("unlock") == "ok" {
 					require.Greater(t, n, 5)
@@ -93,7 +93,7 @@ func TestProcessCrashesInARow(t *testing.T) {
 	dir := t.TempDir()
 	putStale(t, dir, 0)
 	for n := range 20 {
-		a := startAgent(t, dir)
+		a := startPeer(t, dir)
 		// Each level costs four operations, the last one three, then comes the
 		// replacement: read L0, then for each stale level witnesses, create,
 		// read, read; at last witnesses, create, read L0, replace.
@@ -108,7 +108,7 @@ func TestProcessCrashesInARow(t *testing.T) {
 // A handle keeps to the directory that it was made for.
 func TestProcessChdir(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
-	a := startAgent(t, dir)
+	a := startPeer(t, dir)
 	a.must("chdir "+dir, "ok")
 	a.must("new .", "ok")
 	a.must("chdir "+elsewhere, "ok")
@@ -127,13 +127,13 @@ func TestProcessSurroundings(t *testing.T) {
 	with := func(env ...string) func(*exec.Cmd) {
 		return func(c *exec.Cmd) { c.Env = append(c.Env, env...) }
 	}
-	holder := startAgent(t, dir, with("TZ=Asia/Tokyo", "LANG=C"))
+	holder := startPeer(t, dir, with("TZ=Asia/Tokyo", "LANG=C"))
 	holder.must("try", "true")
-	others := []*agent{
-		startAgent(t, dir, with("TZ=America/New_York")),
-		startAgent(t, dir, with("LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8")),
-		startAgent(t, dir, with("TZ=", "HOSTNAME=other", "HOME=/", "TMPDIR=/nonexistent", "PATH=")),
-		startAgent(t, dir, func(c *exec.Cmd) { c.Args[0] = "another-name" }),
+	others := []*peer{
+		startPeer(t, dir, with("TZ=America/New_York")),
+		startPeer(t, dir, with("LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8")),
+		startPeer(t, dir, with("TZ=", "HOSTNAME=other", "HOME=/", "TMPDIR=/nonexistent", "PATH=")),
+		startPeer(t, dir, func(c *exec.Cmd) { c.Args[0] = "another-name" }),
 	}
 	for _, o := range others {
 		o.must("try", "false")
@@ -154,7 +154,7 @@ func TestProcessSurroundings(t *testing.T) {
 // A handle that is forgotten keeps the lock for as long as the process lives.
 func TestProcessForgets(t *testing.T) {
 	dir := t.TempDir()
-	holder := startAgent(t, dir)
+	holder := startPeer(t, dir)
 	holder.must("try", "true")
 	holder.must("forget", "ok")
 	d, err := fsys.OS().Dir(dir)
@@ -172,7 +172,7 @@ func TestProcessForgets(t *testing.T) {
 // A child that outlives the holder does not keep the lock.
 func TestProcessChild(t *testing.T) {
 	dir := t.TempDir()
-	holder := startAgent(t, dir)
+	holder := startPeer(t, dir)
 	holder.must("try", "true")
 	pid, err := strconv.Atoi(holder.do("child"))
 	require.NoError(t, err)

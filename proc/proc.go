@@ -41,7 +41,8 @@ type Identity struct {
 	Start string
 	// Boot names the run of the kernel: another boot, another value.
 	Boot string
-	// Namespace names the set of processes in which PID counts.
+	// Namespace names the set of processes in which PID counts. A system that
+	// has but one per boot gives it a name all the same: empty is not known.
 	Namespace string
 	// Host is the machine's name, for people.
 	Host string

@@ -25,9 +25,15 @@ import (
 	"github.com/dirlock/dirlock/lock"
 )
 
-// An agent is a process that does what a test tells it, a line at a time, and
+func init() {
+	reexec.Register("peer", peerMain)
+	reexec.Register("peer child", childMain)
+	reexec.Register("peer crash", crashMain)
+}
+
+// A peer is a process that does what a test tells it, a line at a time, and
 // answers each with a line.
-type agent struct {
+type peer struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	in   io.WriteCloser
@@ -35,10 +41,10 @@ type agent struct {
 	done bool
 }
 
-// startAgent starts an agent that has a handle on dir.
-func startAgent(t *testing.T, dir string, change ...func(*exec.Cmd)) *agent {
+// startPeer starts a peer that has a handle on dir.
+func startPeer(t *testing.T, dir string, change ...func(*exec.Cmd)) *peer {
 	t.Helper()
-	a := &agent{t: t, cmd: reexec.Command(t, "agent", dir)}
+	a := &peer{t: t, cmd: reexec.Command(t, "peer", dir)}
 	for _, c := range change {
 		c(a.cmd)
 	}
@@ -53,54 +59,54 @@ func startAgent(t *testing.T, dir string, change ...func(*exec.Cmd)) *agent {
 	return a
 }
 
-// send gives the agent a command, and does not wait for the answer.
-func (a *agent) send(command string) {
+// send gives the peer a command, and does not wait for the answer.
+func (a *peer) send(command string) {
 	a.t.Helper()
 	_, err := fmt.Fprintln(a.in, command)
 	require.NoError(a.t, err)
 }
 
-// answer waits for the answer. It is empty if the agent died instead.
-func (a *agent) answer() string {
+// answer waits for the answer. It is empty if the peer died instead.
+func (a *peer) answer() string {
 	a.out.Scan()
 	return a.out.Text()
 }
 
-func (a *agent) do(command string) string {
+func (a *peer) do(command string) string {
 	a.t.Helper()
 	a.send(command)
 	return a.answer()
 }
 
 // must is do for a command that has one right answer.
-func (a *agent) must(command, answer string) {
+func (a *peer) must(command, answer string) {
 	a.t.Helper()
 	require.Equal(a.t, answer, a.do(command), command)
 }
 
-// kill ends the agent with SIGKILL, and reaps it.
-func (a *agent) kill() {
+// kill ends the peer with SIGKILL, and reaps it.
+func (a *peer) kill() {
 	if !a.done {
 		_ = a.cmd.Process.Kill()
 		a.reap()
 	}
 }
 
-// reap waits for the end of an agent that dies by itself.
-func (a *agent) reap() {
+// reap waits for the end of a peer that dies by itself.
+func (a *peer) reap() {
 	a.done = true
 	_ = a.cmd.Wait()
 }
 
-// agentState is what an agent knows.
-type agentState struct {
+// peerState is what a peer knows.
+type peerState struct {
 	lock  *lock.DirLock
 	steps atomic.Int64 // until at is called, if positive
 	at    func()
 	ops   atomic.Int64 // since new
 }
 
-func (s *agentState) new(dir string) {
+func (s *peerState) new(dir string) {
 	s.lock = lock.New(dir, lock.WithFS(step.FS(fsys.OS(), func(step.Op) error {
 		s.ops.Add(1)
 		if s.at != nil && s.steps.Add(-1) == 0 {
@@ -110,15 +116,15 @@ func (s *agentState) new(dir string) {
 	})))
 }
 
-// agentCommands get the rest of the line, and return the answer.
-var agentCommands = map[string]func(s *agentState, arg string) string{
-	"new":    func(s *agentState, dir string) string { s.new(dir); return "ok" },
-	"chdir":  func(s *agentState, dir string) string { return answerOf(os.Chdir(dir)) },
-	"unlock": func(s *agentState, _ string) string { return answerOf(s.lock.Unlock()) },
-	"check":  func(s *agentState, _ string) string { return answerOf(s.lock.Check()) },
-	"lock":   func(s *agentState, _ string) string { return answerOf(s.lock.Lock()) },
-	"ops":    func(s *agentState, _ string) string { return strconv.FormatInt(s.ops.Swap(0), 10) },
-	"try": func(s *agentState, _ string) string {
+// peerCommands get the rest of the line, and return the answer.
+var peerCommands = map[string]func(s *peerState, arg string) string{
+	"new":    func(s *peerState, dir string) string { s.new(dir); return "ok" },
+	"chdir":  func(s *peerState, dir string) string { return answerOf(os.Chdir(dir)) },
+	"unlock": func(s *peerState, _ string) string { return answerOf(s.lock.Unlock()) },
+	"check":  func(s *peerState, _ string) string { return answerOf(s.lock.Check()) },
+	"lock":   func(s *peerState, _ string) string { return answerOf(s.lock.Lock()) },
+	"ops":    func(s *peerState, _ string) string { return strconv.FormatInt(s.ops.Swap(0), 10) },
+	"try": func(s *peerState, _ string) string {
 		ok, err := s.lock.TryLock()
 		if err != nil {
 			return answerOf(err)
@@ -126,7 +132,7 @@ var agentCommands = map[string]func(s *agentState, arg string) string{
 		return strconv.FormatBool(ok)
 	},
 	// killat N: die ahead of the N-th operation from now.
-	"killat": func(s *agentState, n string) string {
+	"killat": func(s *peerState, n string) string {
 		s.at = func() {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
@@ -138,14 +144,14 @@ var agentCommands = map[string]func(s *agentState, arg string) string{
 		return s.setSteps(n)
 	},
 	// forget drops the handle, and lets the garbage collector look for it.
-	"forget": func(s *agentState, _ string) string {
-		*s = agentState{}
+	"forget": func(s *peerState, _ string) string {
+		*s = peerState{}
 		for range 5 {
 			runtime.GC()
 		}
 		return "ok"
 	},
-	"state": func(s *agentState, _ string) string {
+	"state": func(s *peerState, _ string) string {
 		st, err := s.lock.Status()
 		if err != nil {
 			return answerOf(err)
@@ -157,23 +163,23 @@ var agentCommands = map[string]func(s *agentState, arg string) string{
 		return lv.State.String() + ": " + lv.Reason
 	},
 	// crash DIR: another process acquires the lock of DIR, and dies with it.
-	"crash": func(_ *agentState, dir string) string {
+	"crash": func(_ *peerState, dir string) string {
 		exe, err := os.Executable()
 		if err != nil {
 			return answerOf(err)
 		}
 		cmd := exec.Command(exe, dir)
-		cmd.Env = append(os.Environ(), "DIRLOCK_TEST_REEXEC=crasher")
+		cmd.Env = append(os.Environ(), reexec.Env("peer crash"))
 		return answerOf(cmd.Run())
 	},
-	// child starts a process that outlives the agent, if the agent is killed.
-	"child": func(s *agentState, _ string) string {
+	// child starts a process that outlives the peer, if the peer is killed.
+	"child": func(s *peerState, _ string) string {
 		exe, err := os.Executable()
 		if err != nil {
 			return answerOf(err)
 		}
 		cmd := exec.Command(exe)
-		cmd.Env = append(os.Environ(), "DIRLOCK_TEST_REEXEC=sleeper")
+		cmd.Env = append(os.Environ(), reexec.Env("peer child"))
 		if _, err := cmd.StdinPipe(); err != nil {
 			return answerOf(err)
 		}
@@ -191,19 +197,19 @@ var agentCommands = map[string]func(s *agentState, arg string) string{
 	},
 }
 
-func (s *agentState) setSteps(n string) string {
+func (s *peerState) setSteps(n string) string {
 	i, err := strconv.ParseInt(n, 10, 64)
 	s.steps.Store(i)
 	return answerOf(err)
 }
 
-func agentMain(args []string) {
-	s := &agentState{}
+func peerMain(args []string) {
+	s := &peerState{}
 	s.new(args[0])
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		name, arg, _ := strings.Cut(in.Text(), " ")
-		command, ok := agentCommands[name]
+		command, ok := peerCommands[name]
 		if !ok {
 			fmt.Println("no such command")
 			continue
@@ -253,7 +259,7 @@ func names(t *testing.T, dir string) []string {
 // putStale puts level files of processes that are dead by now into a directory.
 func putStale(t *testing.T, dir string, levels ...int) {
 	t.Helper()
-	a := startAgent(t, dir)
+	a := startPeer(t, dir)
 	for _, level := range levels {
 		d := t.TempDir()
 		a.must("new "+d, "ok")
@@ -278,8 +284,8 @@ func mustTake(t *testing.T, dir string) {
 	require.Empty(t, names(t, dir))
 }
 
-// sleeperMain lives until its standard input ends, but not for ever.
-func sleeperMain([]string) {
+// childMain lives until its standard input ends, but not for ever.
+func childMain([]string) {
 	fmt.Println("up")
 	time.AfterFunc(time.Minute, func() { os.Exit(0) })
 	_, _ = io.Copy(io.Discard, os.Stdin)
@@ -287,9 +293,9 @@ func sleeperMain([]string) {
 	select {}
 }
 
-func crasherMain(args []string) {
+func crashMain(args []string) {
 	if ok, err := lock.New(args[0]).TryLock(); !ok {
-		fmt.Fprintln(os.Stderr, "crasher:", ok, err)
+		fmt.Fprintln(os.Stderr, "crash:", ok, err)
 		os.Exit(1)
 	}
 }

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "errors"
+
+// errQuota is an error that does not happen here.
+var errQuota = errors.New("quota exceeded")

@@ -1,0 +1,48 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+// catchSignals returns a channel that receives what is to end dirlock while it
+// waits, and what it must survive while the child runs: the console sends
+// Ctrl-C to the child as well.
+func catchSignals() <-chan os.Signal {
+	c := make(chan os.Signal, 16)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	return c
+}
+
+// ends tells whether a signal ends dirlock while it waits.
+func ends(os.Signal) bool { return true }
+
+// forward does nothing: there is no signal that could be passed on.
+func forward(*os.Process, os.Signal) {}
+
+// signalNumber returns N of the exit status 128+N.
+func signalNumber(s os.Signal) int {
+	if s == os.Interrupt {
+		return 2
+	}
+	return 15
+}
+
+// exitStatus returns the exit status of a process that has ended.
+func exitStatus(s *os.ProcessState) int { return s.ExitCode() }
+
+// shell returns the command that runs a line of shell.
+func shell(line string) []string {
+	if runtime.GOOS == "windows" {
+		comspec := os.Getenv("ComSpec")
+		if comspec == "" {
+			comspec = "cmd.exe"
+		}
+		return []string{comspec, "/c", line}
+	}
+	return []string{"/bin/sh", "-c", line}
+}

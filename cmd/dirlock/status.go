@@ -1,0 +1,245 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// state is what the level files of a directory amount to, for somebody who
+// wants the lock. Its value is the exit status of "dirlock status".
+type state int
+
+const (
+	free       state = 0 // nobody has the lock
+	held       state = 1 // somebody has it, who is not known to be dead
+	stale      state = 2 // its holder is dead: the next one gets it
+	unreadable state = 3 // a file that nobody can judge is in the way
+)
+
+func (s state) String() string {
+	return [...]string{"free", "held", "stale", "unreadable"}[s]
+}
+
+// stateOf follows TryLock through the level files.
+func stateOf(s lock.Status) state {
+	owner, ok := s.Owner()
+	switch {
+	case !ok:
+		return free
+	case owner.Err != nil:
+		return unreadable
+	case owner.State != proc.Dead:
+		return held
+	}
+	// The recovery climbs to the first level that is free.
+	for i, level := range s.Levels {
+		if level.N != i || level.Err == nil && level.State != proc.Dead {
+			break // there it is; or somebody is there already
+		}
+		if level.Err != nil {
+			return unreadable
+		}
+	}
+	return stale
+}
+
+func newStatus() *cobra.Command {
+	var asJSON, quiet bool
+	cmd := &cobra.Command{
+		Use:   "status DIR...",
+		Short: "Tell who holds the lock of a directory",
+		Long: `Tell who holds the lock of each DIR, without taking it, and show every level
+file: whether its owner is alive, dead or unknown, and why. An unknown owner is
+treated as alive.
+
+The exit status is
+  0  if the lock is free,
+  1  if it is held,
+  2  if it is stale: its holder is dead, and the next one who wants the lock gets
+     it,
+  3  if it is unreadable: a file that nobody can judge is in the way, and has to
+     be removed by hand;
+or one of those in "dirlock help exit-status" if the directory cannot be read.
+With several directories it is the highest of theirs. Another process may change
+the answer at any moment: to do something under the lock, use "dirlock run".`,
+		Example: `  dirlock status /var/lib/backup
+
+  # In a script.
+  if dirlock status -q /var/lib/backup; then echo "no backup is running"; fi
+
+  # The process that holds the lock.
+  dirlock status --json /var/lib/backup | jq '.levels[0].owner.pid'`,
+		Args:              takes(1, -1),
+		ValidArgsFunction: completeDirs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			worst := 0
+			for _, dir := range args {
+				s, err := lock.New(dir).Status()
+				code, text := outcome(err)
+				if err == nil {
+					code = int(stateOf(s))
+				}
+				worst = max(worst, code)
+				if err == nil {
+					err = show(cmd.OutOrStdout(), s, asJSON, quiet)
+				} else if asJSON && !quiet {
+					err = json.NewEncoder(cmd.OutOrStdout()).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Levels: []jsonLevel{}})
+				} else {
+					complain(text)
+					err = nil
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return exitError{worst, ""}
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, `print a line of JSON for each DIR; see "dirlock help json"`)
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
+	return cmd
+}
+
+func show(out io.Writer, s lock.Status, asJSON, quiet bool) error {
+	switch {
+	case quiet:
+		return nil
+	case asJSON:
+		return json.NewEncoder(out).Encode(toJSON(s, time.Now()))
+	}
+	_, err := fmt.Fprint(out, report(s, time.Now()))
+	return err
+}
+
+// report is what "dirlock status" prints.
+func report(s lock.Status, now time.Time) string {
+	text := summary(s, now) + "\n"
+	for _, level := range s.Levels {
+		if level.Err != nil {
+			text += fmt.Sprintf("  L%d  unknown  %s\n", level.N, level.Reason)
+			continue
+		}
+		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, level.State, level.Reason)
+		if o := level.Owner; o.ID != "" {
+			text += fmt.Sprintf("\n      %s, for %s, owner %s", o, roughly(age(o, now)), o.ID)
+		}
+		text += "\n"
+	}
+	return text
+}
+
+// summary says in one line what a status amounts to.
+func summary(s lock.Status, now time.Time) string {
+	owner, _ := s.Owner()
+	switch stateOf(s) {
+	case free:
+		return s.Dir + " is free"
+	case unreadable:
+		return s.Dir + " cannot be locked: " + firstErr(s).Error()
+	case stale:
+		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", s.Dir, who(owner.Owner))
+	}
+	if owner.State == proc.Unknown {
+		return fmt.Sprintf("%s is held by %s%s, of which nobody knows whether it is alive", s.Dir, who(owner.Owner), since(owner.Owner, now))
+	}
+	return fmt.Sprintf("%s is held by %s%s", s.Dir, who(owner.Owner), since(owner.Owner, now))
+}
+
+func firstErr(s lock.Status) error {
+	for _, level := range s.Levels {
+		if level.Err != nil {
+			return level.Err
+		}
+	}
+	return errors.New("for an unknown reason")
+}
+
+func who(o lock.Owner) string {
+	if o.ID == "" {
+		return "somebody whose record is incomplete"
+	}
+	return o.String()
+}
+
+// since says from when on an owner has the lock, by its own clock.
+func since(o lock.Owner, now time.Time) string {
+	if o.Since.IsZero() {
+		return ""
+	}
+	layout := time.TimeOnly
+	if age(o, now) >= 12*time.Hour || o.Since.After(now) {
+		layout = time.DateTime
+	}
+	return " since " + o.Since.Local().Format(layout)
+}
+
+// age is how long an owner has had the lock. The clocks of two machines differ:
+// it is never negative.
+func age(o lock.Owner, now time.Time) time.Duration {
+	return max(now.Sub(o.Since), 0)
+}
+
+// roughly shows a duration to a person.
+func roughly(d time.Duration) string {
+	if d >= 10*time.Second {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// jsonStatus is the JSON of one directory. Fields may be added, but what is
+// there keeps its name and meaning.
+type jsonStatus struct {
+	Dir    string      `json:"dir"`
+	State  string      `json:"state"`
+	Error  string      `json:"error,omitempty"`
+	Levels []jsonLevel `json:"levels"`
+}
+
+type jsonLevel struct {
+	Level  int        `json:"level"`
+	Path   string     `json:"path"`
+	State  string     `json:"state"`
+	Reason string     `json:"reason"`
+	Owner  *jsonOwner `json:"owner"`
+}
+
+type jsonOwner struct {
+	ID        string    `json:"id"`
+	PID       int       `json:"pid"`
+	Host      string    `json:"host"`
+	Command   string    `json:"command"`
+	Since     time.Time `json:"since"`
+	Age       float64   `json:"age_seconds"`
+	Start     string    `json:"start"`
+	Boot      string    `json:"boot"`
+	Namespace string    `json:"namespace"`
+	Witness   bool      `json:"witness"`
+}
+
+func toJSON(s lock.Status, now time.Time) jsonStatus {
+	j := jsonStatus{Dir: s.Dir, State: stateOf(s).String(), Levels: []jsonLevel{}}
+	for _, level := range s.Levels {
+		l := jsonLevel{Level: level.N, Path: level.Path, State: level.State.String(), Reason: level.Reason}
+		if level.Err != nil {
+			l.State = "unreadable"
+		}
+		if o := level.Owner; o.ID != "" {
+			l.Owner = &jsonOwner{
+				ID: o.ID, PID: o.PID, Host: o.Host, Command: o.Command,
+				Since: o.Since.UTC(), Age: age(o, now).Round(time.Millisecond).Seconds(),
+				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness,
+			}
+		}
+		j.Levels = append(j.Levels, l)
+	}
+	return j
+}

@@ -1,0 +1,8 @@
+//go:build !unix && !windows
+
+package main
+
+import "os"
+
+// terminalWidth returns whether f is a terminal: here nothing can tell.
+func terminalWidth(*os.File) (int, bool) { return 0, false }

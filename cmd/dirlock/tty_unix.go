@@ -1,0 +1,22 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminalWidth returns the number of columns of the terminal that f is, and
+// whether it is one. A terminal that does not tell has 80.
+func terminalWidth(f *os.File) (int, bool) {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, false
+	}
+	if size.Col == 0 {
+		return 80, true
+	}
+	return int(size.Col), true
+}

@@ -1,0 +1,466 @@
+package lock_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/internal/testutil/reexec"
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+)
+
+func init() {
+	// An agent may have to end its first thread, or change its time namespace,
+	// which is the first thread's to do. Tests run in other goroutines.
+	runtime.LockOSThread()
+	reexec.Register("agent", agentMain)
+	reexec.Register("sleeper", func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) })
+}
+
+// view is a process's sight of the world, as far as a test bends it.
+type view struct {
+	Blind   bool   // files carry no kernel witness
+	Network bool   // the directory is on a network file system
+	Boot    string // boot ID, if not the real one
+	Host    string // host name, if not the real one
+	Year    int    // what the clock says, if not the truth
+}
+
+// lock returns a handle on dir, with that view.
+func (v view) lock(dir string) *lock.DirLock {
+	opts := []lock.Option{
+		lock.WithFS(viewFS{fsys.OS(), v}),
+		lock.WithProcesses(viewTable{proc.OS(), v}),
+	}
+	if v.Year != 0 {
+		opts = append(opts, lock.WithClock(func() time.Time {
+			return time.Date(v.Year, 2, 3, 4, 5, 6, 7, time.UTC)
+		}))
+	}
+	return lock.New(dir, opts...)
+}
+
+type viewFS struct {
+	fsys.FS
+	view view
+}
+
+func (f viewFS) Dir(name string) (fsys.Dir, error) {
+	d, err := f.FS.Dir(name)
+	return viewDir{d, f.view}, err
+}
+
+type viewDir struct {
+	fsys.Dir
+	view view
+}
+
+func (d viewDir) Local() (bool, error) { return !d.view.Network && fsys.Local(d.Dir), nil }
+
+func (d viewDir) Witnesses() (bool, error) {
+	yes, err := fsys.Witnesses(d.Dir)
+	return yes && !d.view.Blind, err
+}
+
+func (d viewDir) Read(name string) (fsys.Snapshot, error) {
+	s, err := d.Dir.Read(name)
+	if d.view.Blind {
+		s.Witness = fsys.NoWitness
+	}
+	return s, err
+}
+
+type viewTable struct {
+	proc.Table
+	view view
+}
+
+func (t viewTable) Self() (proc.Identity, error) {
+	id, err := t.Table.Self()
+	if t.view.Boot != "" {
+		id.Boot = t.view.Boot
+	}
+	if t.view.Host != "" {
+		id.Host = t.view.Host
+	}
+	return id, err
+}
+
+// place says where an agent runs, and what it sees.
+type place struct {
+	view
+	Flags    uintptr           // clone(2) flags: the namespaces of its own
+	Proc     string            // mounts a procfs with these options ("rw" for none)
+	NoProc   bool              // hides procfs
+	Binds    map[string]string // files to mount over others
+	Hostname string            // host name to set
+	Boottime int               // a time namespace whose boot clock is ahead by this, in seconds
+	UID      int               // user to become
+	Env      []string          // added to the environment
+	Under    []string          // a command that runs the agent: its arguments follow
+}
+
+// container is a PID namespace with a procfs of its own, bare one that sees the
+// procfs of its parent.
+var (
+	host      = place{}
+	container = place{Flags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Proc: "rw"}
+	bare      = place{Flags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+)
+
+func (p place) blind() place { p.Blind = true; return p }
+
+// agent is another process with a handle on the lock of a directory. It does
+// what it is told, one thing at a time, and ends when the test does.
+type agent struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	self answer
+}
+
+// answer is what an agent says.
+type answer struct {
+	OK     bool
+	Err    string
+	PID    int
+	Start  string
+	State  string
+	Reason string
+}
+
+// start starts an agent. The test is skipped where this needs more privileges
+// than it has.
+func start(t testing.TB, dir string, p place) *agent {
+	t.Helper()
+	return startWith(t, dir, p)
+}
+
+// startWith starts an agent that inherits files, from descriptor 3 on.
+func startWith(t testing.TB, dir string, p place, files ...*os.File) *agent {
+	t.Helper()
+	config, err := json.Marshal(struct {
+		Dir string
+		place
+	}{dir, p})
+	require.NoError(t, err)
+	cmd := reexec.Command(t, "agent", string(config))
+	if len(p.Under) > 0 {
+		path, err := exec.LookPath(p.Under[0])
+		if err != nil {
+			t.Skip(err)
+		}
+		cmd.Path, cmd.Args = path, append(p.Under, append([]string{cmd.Path}, cmd.Args[1:]...)...)
+	}
+	cmd.Env = append(cmd.Env, p.Env...)
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: p.Flags}
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
+		t.Skip("needs the privilege to make namespaces: ", err)
+	} else {
+		require.NoError(t, err)
+	}
+	a := &agent{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
+	t.Cleanup(a.kill)
+	a.self = a.hear()
+	return a
+}
+
+// tell has the agent do something.
+func (a *agent) tell(what string) answer {
+	a.t.Helper()
+	_, err := fmt.Fprintln(a.in, what)
+	require.NoError(a.t, err)
+	return a.hear()
+}
+
+func (a *agent) hear() answer {
+	a.t.Helper()
+	require.True(a.t, a.out.Scan(), "the agent has ended: %v", a.out.Err())
+	var r answer
+	require.NoError(a.t, json.Unmarshal(a.out.Bytes(), &r), "%s", a.out.Bytes())
+	if strings.HasPrefix(r.Err, "skip: ") {
+		a.t.Skip(r.Err)
+	}
+	return r
+}
+
+// try tells whether the agent has got the lock.
+func (a *agent) try() bool {
+	a.t.Helper()
+	r := a.tell("try")
+	require.Empty(a.t, r.Err)
+	return r.OK
+}
+
+// kill kills the agent, and with it the PID namespace that it is the first
+// process of, and reaps it.
+func (a *agent) kill() {
+	_ = a.cmd.Process.Kill()
+	_ = a.cmd.Wait()
+}
+
+// zombie kills the agent and waits until it is a zombie, but does not reap it.
+func (a *agent) zombie() {
+	a.t.Helper()
+	require.NoError(a.t, a.cmd.Process.Kill())
+	a.await()
+}
+
+func (a *agent) await() {
+	a.t.Helper()
+	for {
+		err := unix.Waitid(unix.P_PID, a.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			require.NoError(a.t, err)
+			return
+		}
+	}
+}
+
+// agentMain is the agent's side.
+func agentMain(args []string) {
+	var c struct {
+		Dir string
+		place
+	}
+	if err := json.Unmarshal([]byte(args[0]), &c); err != nil {
+		panic(err)
+	}
+	say := func(r answer, err error) {
+		if err != nil {
+			r.Err = err.Error()
+		}
+		b, _ := json.Marshal(r)
+		fmt.Printf("%s\n", b)
+	}
+	if err := c.enter(); err != nil {
+		say(answer{}, err)
+		return
+	}
+	id, err := proc.OS().Self()
+	say(answer{PID: id.PID, Start: id.Start}, err)
+
+	l := c.lock(c.Dir)
+	serve := func(what string) (r answer, err error) {
+		switch what {
+		case "try":
+			r.OK, err = l.TryLock()
+		case "unlock":
+			err = l.Unlock()
+		case "status":
+			return status(l)
+		case "child":
+			err = startSleeper()
+		case "storm":
+			r.OK, err = storm(l)
+		default:
+			err = errors.New("what?")
+		}
+		return r, err
+	}
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if in.Text() == "leave" {
+			// End the first thread, and go on in another one.
+			go func() {
+				say(answer{}, awaitZombieLeader())
+				for in.Scan() {
+					say(serve(in.Text()))
+				}
+				os.Exit(0)
+			}()
+			_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
+		}
+		say(serve(in.Text()))
+	}
+}
+
+// enter goes to the place, as far as clone(2) has not done it.
+func (p place) enter() error {
+	const done = "DIRLOCK_TEST_TIMENS"
+	if p.Boottime != 0 && os.Getenv(done) == "" {
+		if err := unix.Unshare(unix.CLONE_NEWTIME); err != nil {
+			return fmt.Errorf("skip: no time namespace: %w", err)
+		}
+		offset := fmt.Sprintf("boottime %d 0\n", p.Boottime)
+		if err := os.WriteFile("/proc/self/timens_offsets", []byte(offset), 0); err != nil {
+			return err
+		}
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		// The namespace is entered by whoever is born: here the new program.
+		return syscall.Exec(exe, os.Args, append(os.Environ(), done+"=1", "DIRLOCK_TEST_REEXEC=agent"))
+	}
+	if p.Flags&unix.CLONE_NEWNS != 0 {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+	}
+	for over, file := range p.Binds {
+		if err := unix.Mount(file, over, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind %s: %w", over, err)
+		}
+	}
+	if p.Proc != "" {
+		if err := unix.Mount("proc", "/proc", "proc", 0, p.Proc); err != nil {
+			return err
+		}
+	}
+	if p.NoProc {
+		if err := unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""); err != nil {
+			return err
+		}
+	}
+	if p.Hostname != "" {
+		if err := unix.Sethostname([]byte(p.Hostname)); err != nil {
+			return err
+		}
+	}
+	if p.UID != 0 {
+		// The group, too: hidepid makes an exception for group 0.
+		return errors.Join(syscall.Setgroups(nil), syscall.Setgid(p.UID), syscall.Setuid(p.UID))
+	}
+	return nil
+}
+
+func status(l *lock.DirLock) (r answer, err error) {
+	s, err := l.Status()
+	if lv, ok := s.Owner(); ok {
+		r = answer{OK: true, PID: lv.Owner.PID, State: lv.State.String(), Reason: lv.Reason}
+	}
+	return r, err
+}
+
+// startSleeper starts a child that lives until everybody has closed the standard
+// input that it inherits.
+func startSleeper() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "DIRLOCK_TEST_REEXEC=sleeper")
+	cmd.Stdin = os.NewFile(sleeperInput, "sleeper's input")
+	return cmd.Start()
+}
+
+// sleeperInput is the descriptor from which children of agents read.
+const sleeperInput = 3
+
+// storm acquires and releases the lock while other goroutines start children,
+// and keeps it at last. All of the children outlive the storm.
+func storm(l *lock.DirLock) (bool, error) {
+	const goroutines, children = 4, 8
+	var wg sync.WaitGroup
+	errs := make(chan error, goroutines)
+	for range goroutines {
+		wg.Go(func() {
+			for range children {
+				if err := startSleeper(); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	over := make(chan struct{})
+	go func() { wg.Wait(); close(over) }()
+	for {
+		ok, err := l.TryLock()
+		if !ok || err != nil {
+			return ok, err
+		}
+		select {
+		case err := <-errs:
+			return false, err
+		case <-over:
+			return true, nil
+		default:
+		}
+		if err := l.Unlock(); err != nil {
+			return false, err
+		}
+	}
+}
+
+// awaitZombieLeader waits until the first thread of this process has ended.
+func awaitZombieLeader() error {
+	for {
+		b, err := os.ReadFile("/proc/self/stat")
+		if err != nil || strings.Contains(string(b), ") Z ") {
+			return err
+		}
+		runtime.Gosched()
+	}
+}
+
+// inContainer runs the test again as the first process of a PID namespace with
+// its own procfs, and returns true there. The caller returns if it is false.
+func inContainer(t *testing.T) bool {
+	t.Helper()
+	const env = "DIRLOCK_TEST_CONTAINER"
+	if os.Getenv(env) == t.Name() {
+		require.NoError(t, os.Unsetenv(env))
+		require.Equal(t, 1, os.Getpid())
+		require.NoError(t, container.enter())
+		return true
+	}
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe, "-test.v", "-test.count=1", "-test.timeout=1m",
+		"-test.run=^"+regexp.QuoteMeta(t.Name())+"$")
+	cmd.Env = append(os.Environ(), env+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: container.Flags}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		t.Skip("needs the privilege to make namespaces: ", err)
+	case err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+" "):
+		t.Fatalf("in its container: %v\n%s", err, out)
+	}
+	t.Logf("in its container:\n%s", out)
+	return false
+}
+
+// localDir returns a new directory on a local file system, which every user may
+// change.
+func localDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	d, err := fsys.OS().Dir(dir)
+	require.NoError(t, err)
+	if !fsys.Local(d) {
+		t.Skipf("%s is not known to be on a local file system; set TMPDIR", dir)
+	}
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	}
+	require.NoError(t, os.Chmod(dir, 0o777))
+	return dir
+}
+
+func level(dir string, n int) string { return filepath.Join(dir, fmt.Sprintf("L%d", n)) }
