@@ -263,9 +263,7 @@ func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
 		return fail(err)
 	}
 	c := make(chan struct{}, 1)
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
 		// Read returns when the function is true, or f is closed.
 		if raw.Read(func(fd uintptr) bool { return hasEnded(int(fd)) }) == nil {
 			c <- struct{}{}
@@ -273,6 +271,5 @@ func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
 	}()
 	return c, func() {
 		f.Close()
-		<-done
 	}, nil
 }
