@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// safetyBeat is how often a waiter looks although events would wake it:
-	// they can be lost.
-	safetyBeat = 2 * time.Second
+	// A waiter looks although events would wake it, because they can be lost:
+	// after safetyMin, and then twice as long each time, to safetyMax.
+	safetyMin = 2 * time.Second
+	safetyMax = 30 * time.Second
 
 	// A waiter that has lost more than freeLosses races in a row waits before
 	// its next look: a random time, up to lossPause for each of the other
@@ -91,9 +92,11 @@ type waiter struct {
 	*DirLock
 	blocked bool // by blocker, at the last look
 	blocker look
-	losses  int           // how often somebody else was faster, in a row
-	poll    time.Duration // until the next look, for want of events
-	said    bool          // that there are no events
+	losses  int  // how often somebody else was faster, in a row
+	said    bool // that there are no events
+
+	beat    time.Duration // until the next look, if nothing wakes us
+	longest time.Duration // that beat grows to
 
 	// What wakes us, if blocker is watched. No event is trusted: each only
 	// makes us look again.
@@ -111,14 +114,10 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 	w.blocked, w.blocker = true, b
 	switch {
 	case same && w.watched:
-		beat := w.poll
-		if w.changed != nil && w.ended != nil {
-			beat = safetyBeat
-		}
-		w.poll = min(2*w.poll, w.pollMax)
-		if err := w.pause(ctx, w.jitter(beat), w.changed, w.ended); err != nil {
+		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
 			return err
 		}
+		w.beat = min(2*w.beat, w.longest)
 	case same || first && !b.gone:
 		// Then look again at once: what happened before the watch began is not
 		// among its events.
@@ -139,7 +138,7 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 // watch arranges to be woken when what is in the way may have changed.
 func (w *waiter) watch(b look) {
 	w.stop()
-	w.watched, w.poll = true, w.pollMin
+	w.watched, w.beat, w.longest = true, w.pollMin, w.pollMax
 	w.waiting(b)
 	if !w.events {
 		w.polls(errors.New("events are switched off"))
@@ -162,6 +161,9 @@ func (w *waiter) watch(b look) {
 		return
 	}
 	w.ended, w.stops = ended, append(w.stops, stop)
+	if w.changed != nil {
+		w.beat, w.longest = safetyMin, safetyMax
+	}
 }
 
 // polls says, once, that and why this waiter has to poll.
