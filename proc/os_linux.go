@@ -263,7 +263,9 @@ func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
 		return fail(err)
 	}
 	c := make(chan struct{}, 1)
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		// Read returns when the function is true, or f is closed.
 		if raw.Read(func(fd uintptr) bool { return hasEnded(int(fd)) }) == nil {
 			c <- struct{}{}
@@ -271,5 +273,6 @@ func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
 	}()
 	return c, func() {
 		f.Close()
+		<-done
 	}, nil
 }
