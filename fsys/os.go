@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 )
@@ -230,6 +231,10 @@ func validName(name string) bool {
 	}
 	for i := range len(name) {
 		if name[i] == 0 || os.IsPathSeparator(name[i]) {
+			return false
+		}
+		// What follows a colon is another stream of the same file.
+		if runtime.GOOS == "windows" && name[i] == ':' {
 			return false
 		}
 	}

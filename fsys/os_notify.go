@@ -1,158 +1,254 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
+
 package fsys
 
 import (
-	"errors"
-	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
-// Notify watches the file, not the directory: what the lock guards may be
-// written to all the time, and that must wake nobody.
-//
-// All calls of a process share one watcher of the system. Linux allows a user
-// 128 of them (inotify(7), max_user_instances), and closing one waits for a
-// grace period of the kernel, several milliseconds long, which nobody who just
-// got a lock should wait for. It is closed a second after the last stop.
-func (d *osDir) Notify(name string) (<-chan struct{}, func(), error) {
+// Notify watches the file itself and not its directory (save on Windows, which
+// can watch directories only), so that other files in it wake nobody. All
+// waiters of the process share one watcher, for the system's limits count
+// watchers and not watches (inotify(7), max_user_instances); it exists while
+// somebody waits, and a tenth of a second longer.
+func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
 	path := d.prefix + name
-	c, err := watchers.add(path)
-	if err != nil {
+	if !validName(name) {
+		return nil, nil, pathError("notify", path, fs.ErrInvalid)
+	}
+	w := &waiter{path: path, changed: make(chan struct{}, 1)}
+	if err := events.add(w); err != nil {
 		return nil, nil, pathError("notify", path, err)
 	}
-	return c, func() { go watchers.remove(path, c) }, nil
+	return w.changed, func() { events.remove(w) }, nil
 }
 
-const watcherLinger = time.Second
-
-var watchers sharedWatcher
-
-type sharedWatcher struct {
-	mu   sync.Mutex
-	w    *fsnotify.Watcher // nil if there is none
-	uses int               // how many stops are to come
-	idle *time.Timer       // closes w
-
-	// Held for a moment only, and never while w is asked for something: w may
-	// wait for its events to be received.
-	subsMu sync.Mutex
-	subs   map[string][]chan struct{}
+// waiter is one call of Notify.
+type waiter struct {
+	path    string
+	changed chan struct{} // of capacity 1: one "look again" stands for any number
+	target  *target       // nil once what it watched is gone
 }
 
-func (s *sharedWatcher) add(path string) (chan struct{}, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.w == nil {
-		w, err := fsnotify.NewWatcher()
-		if err != nil {
-			return nil, fmt.Errorf("no watcher: %w", err)
-		}
-		s.w = w
-		s.idle = time.AfterFunc(watcherLinger, s.closeIdle)
-		go s.dispatch(w)
-	}
-	c := make(chan struct{}, 1)
-	s.subsMu.Lock()
-	if s.subs == nil {
-		s.subs = make(map[string][]chan struct{})
-	}
-	s.subs[path] = append(s.subs[path], c)
-	s.subsMu.Unlock()
-
-	// A watch that is there already may be of an earlier file of that name.
-	// Whoever waits for that one looks again.
-	_ = s.w.Remove(path)
-	err := s.w.Add(path)
-	s.uses++
-	if err != nil {
-		s.drop(path, c)
-		return nil, err
-	}
-	s.wake(path, c)
-	return c, nil
-}
-
-func (s *sharedWatcher) remove(path string, c chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drop(path, c)
-}
-
-func (s *sharedWatcher) drop(path string, c chan struct{}) {
-	s.subsMu.Lock()
-	rest := s.subs[path][:0]
-	for _, other := range s.subs[path] {
-		if other != c {
-			rest = append(rest, other)
-		}
-	}
-	s.subs[path] = rest
-	if len(rest) == 0 {
-		delete(s.subs, path)
-	}
-	s.subsMu.Unlock()
-	if len(rest) == 0 {
-		_ = s.w.Remove(path) // The watch of a file that is gone is gone, too.
-	}
-	if s.uses--; s.uses == 0 {
-		s.idle.Reset(watcherLinger)
-	}
-}
-
-func (s *sharedWatcher) closeIdle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.w != nil && s.uses == 0 {
-		_ = s.w.Close()
-		s.w = nil
-	}
-}
-
-// dispatch wakes whoever waits for a file. It ends when w is closed.
-func (s *sharedWatcher) dispatch(w *fsnotify.Watcher) {
-	for {
-		select {
-		case e, ok := <-w.Events:
-			if !ok {
-				return
-			}
-			s.wake(e.Name, nil)
-		case err, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				s.wakeAll()
-			}
-		}
-	}
-}
-
-func (s *sharedWatcher) wake(path string, except chan struct{}) {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	for _, c := range s.subs[path] {
-		if c != except {
-			signal(c)
-		}
-	}
-}
-
-func (s *sharedWatcher) wakeAll() {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	for _, cs := range s.subs {
-		for _, c := range cs {
-			signal(c)
-		}
-	}
-}
-
-func signal(c chan struct{}) {
+func (w *waiter) wake() {
 	select {
-	case c <- struct{}{}:
+	case w.changed <- struct{}{}:
 	default:
+	}
+}
+
+// target is what the system watches for one or more waiters. Systems watch
+// files and not names, so waiters for two names of one file share it.
+type target struct {
+	key     targetKey // which file it is
+	path    string    // the name that it was found by
+	waiters map[*waiter]struct{}
+}
+
+// events are the watches of the process.
+var events watches
+
+type watches struct {
+	mu      sync.Mutex
+	watcher *fsnotify.Watcher // nil when nobody has waited for a while
+	idle    *time.Timer       // closes it; nil while somebody waits
+	waiters map[*waiter]struct{}
+	byKey   map[targetKey]*target
+	byPath  map[string]*target
+}
+
+func (ws *watches) add(w *waiter) error {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher == nil {
+		if err := ws.open(); err != nil {
+			return err
+		}
+	}
+	if ws.idle != nil {
+		ws.idle.Stop()
+		ws.idle = nil
+	}
+	ws.waiters[w] = struct{}{}
+	if err := ws.watch(w); err != nil {
+		ws.forget(w)
+		return err
+	}
+	return nil
+}
+
+func (ws *watches) remove(w *waiter) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, ok := ws.waiters[w]; ok {
+		ws.forget(w)
+	}
+}
+
+func (ws *watches) open() error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return err
+	}
+	ws.watcher = watcher
+	ws.waiters = map[*waiter]struct{}{}
+	ws.byKey = map[targetKey]*target{}
+	ws.byPath = map[string]*target{}
+	// Two goroutines, because the watcher can hold a lock of its own while it
+	// delivers an error, and handling an event may wait for that lock.
+	go func() {
+		for e := range watcher.Events {
+			ws.handle(watcher, e)
+		}
+	}()
+	go func() {
+		for range watcher.Errors {
+			ws.startOver(watcher)
+		}
+	}()
+	return nil
+}
+
+// forget takes a waiter out, and has the watcher closed after the last one.
+func (ws *watches) forget(w *waiter) {
+	delete(ws.waiters, w)
+	if t := w.target; t != nil {
+		w.target = nil
+		delete(t.waiters, w)
+		if len(t.waiters) == 0 {
+			ws.drop(t)
+		}
+	}
+	if len(ws.waiters) > 0 {
+		return
+	}
+	watcher := ws.watcher
+	ws.idle = time.AfterFunc(linger, func() { ws.close(watcher) })
+}
+
+// linger is how long the watcher stays after the last waiter. Closing it takes
+// Linux some milliseconds, which must not come between a waiter and its lock,
+// and who waits in a loop would open one each time.
+const linger = 100 * time.Millisecond
+
+// close closes the watcher unless somebody waits.
+func (ws *watches) close(watcher *fsnotify.Watcher) {
+	ws.mu.Lock()
+	idle := ws.watcher == watcher && len(ws.waiters) == 0
+	if idle {
+		ws.watcher = nil
+	}
+	ws.mu.Unlock()
+	if idle {
+		watcher.Close()
+	}
+}
+
+// drop ends a watch. That it has ended already is no error.
+func (ws *watches) drop(t *target) {
+	_ = ws.watcher.Remove(t.path)
+	delete(ws.byKey, t.key)
+	delete(ws.byPath, t.path)
+}
+
+// watchTries bounds how often a file that others keep replacing is looked at
+// anew. After that the waiter is told to look itself.
+const watchTries = 10
+
+// watch finds the target for a waiter, or makes one.
+func (ws *watches) watch(w *waiter) error {
+	for tries := 1; ; tries++ {
+		path, key, err := targetOf(w.path)
+		if err != nil {
+			return err
+		}
+		t := ws.byKey[key]
+		if t == nil {
+			// The name may have stood for another file until now. The watcher
+			// knows its watches by name, and must forget that one first.
+			if old := ws.byPath[path]; old != nil {
+				defer ws.again(old)
+				ws.drop(old)
+			}
+			if err := ws.watcher.Add(path); err != nil {
+				return err
+			}
+			t = &target{key: key, path: path, waiters: map[*waiter]struct{}{}}
+			ws.byKey[key], ws.byPath[path] = t, t
+		}
+		// What is watched may be a file that came after targetOf looked. If it
+		// went before the watch began, no event will tell.
+		_, now, err := targetOf(w.path)
+		same := err == nil && now == key
+		if same || tries == watchTries {
+			if !same {
+				w.wake()
+			}
+			w.target = t
+			t.waiters[w] = struct{}{}
+			return nil
+		}
+		if len(t.waiters) == 0 {
+			ws.drop(t)
+		}
+	}
+}
+
+// again wakes the waiters of a target that is watched no more, and lets them
+// watch what has their names now. Whoever finds nothing there has been told.
+func (ws *watches) again(t *target) {
+	for w := range t.waiters {
+		w.target = nil
+		_ = ws.watch(w)
+		w.wake()
+	}
+}
+
+// handle is called for each event. On Linux the removal of a file that its
+// owner has still open is a mere change of its attributes, so that every kind
+// of event is a reason to look.
+func (ws *watches) handle(watcher *fsnotify.Watcher, e fsnotify.Event) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher != watcher {
+		return
+	}
+	t := ws.byPath[e.Name]
+	if t == nil {
+		t = ws.byPath[watchedBy(e.Name)]
+	}
+	if t == nil {
+		return
+	}
+	if t.path == e.Name && e.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
+		ws.drop(t) // The watcher has forgotten it, too.
+		ws.again(t)
+		return
+	}
+	for w := range t.waiters {
+		if concerns(e.Name, w.path) {
+			w.wake()
+		}
+	}
+}
+
+// startOver is called when events were lost.
+func (ws *watches) startOver(watcher *fsnotify.Watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.watcher != watcher {
+		return
+	}
+	targets := ws.byKey
+	for _, t := range targets {
+		_ = ws.watcher.Remove(t.path)
+	}
+	ws.byKey, ws.byPath = map[targetKey]*target{}, map[string]*target{}
+	for _, t := range targets {
+		ws.again(t)
 	}
 }

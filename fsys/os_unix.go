@@ -538,7 +538,7 @@ func link(oldpath, newpath string) error {
 
 func rename(oldpath, newpath string) error {
 	for {
-		if err := unix.Rename(oldpath, newpath); err != unix.EINTR {
+		if err := syscall.Rename(oldpath, newpath); err != unix.EINTR {
 			return err
 		}
 	}

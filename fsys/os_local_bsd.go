@@ -1,0 +1,29 @@
+//go:build darwin || dragonfly || freebsd || openbsd || netbsd
+
+package fsys
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// localTypes are the file systems that only this machine's kernel can change
+// while it has them mounted, if they are also flagged as local (statfs(2),
+// MNT_LOCAL): in memory, or on a disk. FreeBSD's nullfs passes the flag of what
+// it shows on. FUSE and the directories that a host shares with its guests have
+// the flag on some systems, and are left out.
+var localTypes = []string{
+	"apfs", "hfs", // macOS
+	"ufs", "ffs", "lfs", "zfs", "hammer", "hammer2", // the BSDs
+	"tmpfs", "mfs", "nullfs",
+	"msdos", "msdosfs", "exfat", "ext2fs", "udf",
+}
+
+func (d *osDir) isLocal() (bool, error) {
+	local, fstype, err := statLocal(d.path)
+	return local && slices.Contains(localTypes, fstype), err
+}
+
+// typeName is the name of a file system, which ends at a zero byte.
+func typeName(name []byte) string { return unix.ByteSliceToString(name) }

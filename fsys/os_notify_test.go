@@ -1,0 +1,86 @@
+package fsys_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+func TestNotifyHardLinkAndRename(t *testing.T) {
+	dir := t.TempDir()
+	d, err := fsys.OS().Dir(dir)
+	require.NoError(t, err)
+	f, err := d.Create("L1", []byte("x"))
+	require.NoError(t, err)
+	defer f.Close()
+	if err := os.Link(filepath.Join(dir, "L1"), filepath.Join(dir, "L2")); err != nil {
+		t.Skip("no hard links: ", err)
+	}
+	one, stop1, err := fsys.Notify(d, "L1")
+	require.NoError(t, err)
+	defer stop1()
+	two, stop2, err := fsys.Notify(d, "L2")
+	require.NoError(t, err)
+	defer stop2()
+
+	// One file, one watch. The rename of one name ends it, and the other
+	// name's waiter must not be forgotten.
+	require.NoError(t, os.Rename(filepath.Join(dir, "L1"), filepath.Join(dir, "L3")))
+	<-one
+	<-two
+	require.NoError(t, os.Remove(filepath.Join(dir, "L2")))
+	<-two
+}
+
+func TestNotifyNextFileOfThatName(t *testing.T) {
+	d, err := fsys.OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	// The owner has the first file still open, so that the system goes on
+	// watching it.
+	first, err := d.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	defer first.Close()
+	one, stop, err := fsys.Notify(d, "L0")
+	require.NoError(t, err)
+	defer stop()
+	require.NoError(t, d.Remove("L0"))
+	second, err := d.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	defer second.Close()
+
+	two, stop, err := fsys.Notify(d, "L0")
+	require.NoError(t, err)
+	defer stop()
+	<-one
+	require.NoError(t, d.Remove("L0"))
+	<-two
+}
+
+func BenchmarkNotify(b *testing.B) {
+	d, err := fsys.OS().Dir(b.TempDir())
+	require.NoError(b, err)
+	f, err := d.Create("L0", []byte("x"))
+	require.NoError(b, err)
+	defer f.Close()
+	b.Run("alone", func(b *testing.B) {
+		for b.Loop() {
+			_, stop, err := fsys.Notify(d, "L0")
+			require.NoError(b, err)
+			stop()
+		}
+	})
+	b.Run("beside another", func(b *testing.B) {
+		_, stop, err := fsys.Notify(d, "L0")
+		require.NoError(b, err)
+		defer stop()
+		for b.Loop() {
+			_, stop, err := fsys.Notify(d, "L0")
+			require.NoError(b, err)
+			stop()
+		}
+	})
+}

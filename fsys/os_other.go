@@ -1,0 +1,29 @@
+//go:build !unix && !windows
+
+package fsys
+
+import (
+	"errors"
+	"os"
+)
+
+// Plan 9 and WebAssembly have nothing that all promises of a Dir could be built
+// on. OS refuses every directory, so that none of these is ever called.
+const osSupported = false
+
+type osState struct{}
+
+type osFile struct{}
+
+func (*osFile) Intact(string) (bool, error) { return false, errors.ErrUnsupported }
+func (*osFile) Close() error                { return errors.ErrUnsupported }
+
+func (d *osDir) create(string, []byte) (*osFile, error) { return nil, errors.ErrUnsupported }
+func (d *osDir) replace(string, string) error           { return errors.ErrUnsupported }
+func (d *osDir) witnesses() (bool, error)               { return false, errors.ErrUnsupported }
+func (d *osDir) isLocal() (bool, error)                 { return false, errors.ErrUnsupported }
+
+func read(string) (Snapshot, error)    { return Snapshot{}, errors.ErrUnsupported }
+func remove(string) error              { return errors.ErrUnsupported }
+func sweep(string) error               { return errors.ErrUnsupported }
+func openDir(string) (*os.File, error) { return nil, errors.ErrUnsupported }
