@@ -894,6 +894,25 @@ func TestNotifyLeavesNothing(t *testing.T) {
 	awaitGoroutines(goroutines)
 }
 
+// The descriptors that a probe needs are closed when it returns.
+func TestProbeLeavesNothing(t *testing.T) {
+	c := start(t, reexec.Command(t, "self"))
+	noProc := tableAt(t.TempDir())
+	before := descriptors(t)
+	probeAll := func() {
+		for range 10 {
+			probe(OS(), c.id)
+			probe(noProc, c.id)
+		}
+	}
+	probeAll()
+	assert.Equal(t, before, descriptors(t))
+	c.kill(t)
+	before = descriptors(t) // os.Process may have closed its own
+	probeAll()
+	assert.Equal(t, before, descriptors(t))
+}
+
 func BenchmarkProbe(b *testing.B) {
 	table, id := OS(), self()
 	b.Run("alive", func(b *testing.B) {
