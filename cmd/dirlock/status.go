@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -28,27 +27,24 @@ func (s state) String() string {
 	return [...]string{"free", "held", "stale", "unreadable"}[s]
 }
 
-// stateOf follows TryLock through the level files.
-func stateOf(s lock.Status) state {
+// stateOf follows TryLock through the level files, and returns the level that
+// decides what the state is, if there is one.
+func stateOf(s lock.Status) (state, lock.Level) {
 	owner, ok := s.Owner()
-	switch {
-	case !ok:
-		return free
-	case owner.Err != nil:
-		return unreadable
-	case owner.State != proc.Dead:
-		return held
+	if !ok {
+		return free, lock.Level{}
 	}
-	// The recovery climbs to the first level that is free.
 	for i, level := range s.Levels {
-		if level.N != i || level.Err == nil && level.State != proc.Dead {
-			break // there it is; or somebody is there already
-		}
-		if level.Err != nil {
-			return unreadable
+		switch {
+		case level.N != i: // a recovery would get in here
+			return stale, owner
+		case level.Err != nil:
+			return unreadable, level
+		case level.State != proc.Dead:
+			return held, level
 		}
 	}
-	return stale
+	return stale, owner
 }
 
 func newStatus() *cobra.Command {
@@ -85,7 +81,8 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 				s, err := lock.New(dir).Status()
 				code, text := outcome(err)
 				if err == nil {
-					code = int(stateOf(s))
+					st, _ := stateOf(s)
+					code = int(st)
 				}
 				worst = max(worst, code)
 				if err == nil {
@@ -138,28 +135,23 @@ func report(s lock.Status, now time.Time) string {
 
 // summary says in one line what a status amounts to.
 func summary(s lock.Status, now time.Time) string {
-	owner, _ := s.Owner()
-	switch stateOf(s) {
+	st, level := stateOf(s)
+	switch st {
 	case free:
 		return s.Dir + " is free"
-	case unreadable:
-		return s.Dir + " cannot be locked: " + firstErr(s).Error()
 	case stale:
-		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", s.Dir, who(owner.Owner))
+		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", s.Dir, who(level.Owner))
+	case unreadable:
+		return fmt.Sprintf("%s cannot be locked: %v", s.Dir, level.Err)
 	}
-	if owner.State == proc.Unknown {
-		return fmt.Sprintf("%s is held by %s%s, of which nobody knows whether it is alive", s.Dir, who(owner.Owner), since(owner.Owner, now))
+	text := fmt.Sprintf("%s is held by %s%s", s.Dir, who(level.Owner), since(level.Owner, now))
+	if level.N > 0 {
+		text = fmt.Sprintf("%s is being recovered by %s%s", s.Dir, who(level.Owner), since(level.Owner, now))
 	}
-	return fmt.Sprintf("%s is held by %s%s", s.Dir, who(owner.Owner), since(owner.Owner, now))
-}
-
-func firstErr(s lock.Status) error {
-	for _, level := range s.Levels {
-		if level.Err != nil {
-			return level.Err
-		}
+	if level.State == proc.Unknown {
+		text += ", which may be dead: " + level.Reason
 	}
-	return errors.New("for an unknown reason")
+	return text
 }
 
 func who(o lock.Owner) string {
@@ -226,7 +218,8 @@ type jsonOwner struct {
 }
 
 func toJSON(s lock.Status, now time.Time) jsonStatus {
-	j := jsonStatus{Dir: s.Dir, State: stateOf(s).String(), Levels: []jsonLevel{}}
+	st, _ := stateOf(s)
+	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
 	for _, level := range s.Levels {
 		l := jsonLevel{Level: level.N, Path: level.Path, State: level.State.String(), Reason: level.Reason}
 		if level.Err != nil {

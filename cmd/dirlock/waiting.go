@@ -19,11 +19,10 @@ type waiting struct {
 	ticker *time.Ticker
 	tick   <-chan time.Time // when to call show
 	shown  int              // columns that are to be cleared
-	silent bool
 }
 
 func newWaiting(out *os.File, status func() (lock.Status, error), start time.Time, quiet bool) *waiting {
-	w := &waiting{out: out, status: status, start: start, silent: quiet}
+	w := &waiting{out: out, status: status, start: start}
 	if quiet {
 		return w
 	}
@@ -34,7 +33,9 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 		return w
 	}
 	if s, err := status(); err == nil {
-		complain("waiting: " + summary(s, time.Now()))
+		if st, _ := stateOf(s); st == held {
+			complain("waiting: " + summary(s, time.Now()))
+		}
 	}
 	return w
 }
@@ -59,9 +60,9 @@ func (w *waiting) show() {
 	w.shown = len(line)
 }
 
-// stop clears the line.
+// stop clears the line. There need not be one, nor w.
 func (w *waiting) stop() {
-	if w.ticker == nil {
+	if w == nil || w.ticker == nil {
 		return
 	}
 	w.ticker.Stop()
