@@ -106,7 +106,7 @@ func imports() {
 			text = "package main\n\nimport _ \"" + path + "\"\n\nfunc main() {}\n"
 		}
 		check(os.WriteFile(src, []byte(text), 0o644))
-		out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}x{{end}}", src).Output()
+		out, err := exec.Command("go", "list", "-deps", "-f", "{{if .Standard}}std{{else}}x{{end}}", src).Output()
 		check(err)
 		lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 		for _, line := range lines {
