@@ -37,6 +37,7 @@ type waitDisk struct {
 	drop      bool          // events
 	notifyErr error
 	witnesses bool
+	remote    bool              // other machines can reach it
 	onRead    func(name string) // without mu
 }
 
@@ -134,6 +135,8 @@ func (d waitDir) List(prefix string) ([]string, error) {
 }
 
 func (d waitDir) Witnesses() (bool, error) { return d.witnesses, nil }
+
+func (d waitDir) Local() (bool, error) { return !d.remote, nil }
 
 func (d waitDir) Notify(name string) (<-chan struct{}, func(), error) {
 	d.mu.Lock()
@@ -408,9 +411,11 @@ func TestLockWaitsQuietly(t *testing.T) {
 			_ = d.process(procs.Start("a")).Lock()
 		}, 60*60/15 + 10},
 		{"another machine", func(d *waitDisk, procs *proc.Fake) {
+			d.remote = true
 			_ = d.process(procs.Machine("far").Start("a")).Lock()
 		}, 60*60*20 + 20},
 		{"incomplete record", func(d *waitDisk, _ *proc.Fake) {
+			d.remote = true
 			_, _ = waitDir{d}.Create("L0", nil)
 		}, 60*60*20 + 20},
 		{"stopped in the middle of a recovery", func(d *waitDisk, procs *proc.Fake) {
