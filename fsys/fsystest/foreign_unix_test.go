@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -28,7 +27,7 @@ func foreign(kind fsystest.Kind, dir, name string) error {
 	case fsystest.DanglingLink:
 		err = os.Symlink(filepath.Join(dir, "nowhere"), path)
 	case fsystest.FIFO:
-		err = syscall.Mkfifo(path, 0o666)
+		err = unix.Mkfifo(path, 0o666)
 	case fsystest.Socket:
 		err = bindSocket(path)
 	case fsystest.Device:
