@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -103,6 +104,7 @@ func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
 	if h == nil || err != nil {
 		return false, blocker, err
 	}
+	handover.Load()
 	l.held = h
 	if h.owner.Since.Sub(l.turnEnd) >= sameTurn {
 		l.turnStart = h.owner.Since
@@ -128,6 +130,7 @@ func (l *DirLock) Unlock() error {
 	if h == nil {
 		return l.wrap("unlock", ErrNotHeld)
 	}
+	handover.Add(1)
 	found, err := l.remove(h, 0)
 	if err != nil {
 		return l.wrap("unlock", err)
@@ -157,6 +160,11 @@ func (l *DirLock) Check() error {
 	}
 	return l.wrap("check", err)
 }
+
+// handover makes what was done under the lock of one handle happen before what
+// is done under that of another one of this process: the Go memory model knows
+// mutexes, channels and atomic variables, but no files.
+var handover atomic.Uint64
 
 // Owner returns what the directory says about us, and whether this handle holds
 // the lock. It looks at no disk; see [DirLock.Check].

@@ -281,6 +281,7 @@ func (w *world) record(p proc.Table) string {
 		Identity: id,
 		Since:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		Witness:  w.witness,
+		Local:    !w.remote,
 	}))
 }
 

@@ -329,3 +329,52 @@ func TestProcessNamespaces(t *testing.T) {
 		mustTake(t, dir)
 	})
 }
+
+// A process is killed in the middle of operations, too: at every system call on
+// files, as strace counts them. strace counts each thread's, so that some points
+// are met twice and some not at all. Not even a temporary file is left where the
+// file system has unnamed ones.
+func TestProcessKilledAtSystemCalls(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace: ", err)
+	}
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	const calls = "linkat,flock,write,pread64,fchmod,/^rename.*,/^unlink.*,/^.*stat.*,openat"
+	for _, levels := range [][]int{nil, {0, 1, 3}} {
+		t.Run(fmt.Sprint(levels), func(t *testing.T) {
+			t.Parallel()
+			killed := 0
+			for n := 1; ; n++ {
+				dir := t.TempDir()
+				if levels != nil {
+					putStale(t, dir, levels...)
+				}
+				a := startPeer(t, dir, func(c *exec.Cmd) {
+					c.Args = append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
+						"-e", "signal=none", "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n), c.Path}, c.Args[1:]...)
+					c.Path = strace
+				})
+				_, _ = fmt.Fprintln(a.in, "try")
+				_, _ = fmt.Fprintln(a.in, "unlock")
+				tried, unlocked := a.answer(), a.answer()
+				require.NoError(t, a.in.Close())
+				a.reap()
+				if tried == "true" && unlocked == "ok" {
+					require.Empty(t, names(t, dir))
+					require.Greater(t, killed, 10)
+					break
+				}
+				killed++
+				require.Less(t, n, 500)
+				for _, name := range names(t, dir) {
+					require.Regexp(t, "^L[0-9]$", name, "killed at system call %d", n)
+				}
+				mustTake(t, dir)
+			}
+			t.Logf("killed at %d system calls", killed)
+		})
+	}
+}

@@ -35,6 +35,8 @@ type Report struct {
 	Refused    uint64 // TryLock answered false
 	Kills      int
 	Holders    int // kills of a process that had the lock
+	Recoveries int // kills after which there was a level above L0
+	Highest    int // level that was seen after a kill
 	Violations uint64
 	LockOuts   int // times of more than 5 s without an acquisition
 	Errors     uint64
@@ -62,6 +64,8 @@ func (r *Report) String() string {
 	line("refusals", r.Refused)
 	line("kills", r.Kills)
 	line("  of an owner", r.Holders)
+	line("  within a recovery", r.Recoveries)
+	line("highest level", r.Highest)
 	line("exclusion violations", r.Violations)
 	line("lock-outs over 5s", r.LockOuts)
 	line("longest wait", r.Longest.Round(time.Millisecond))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dirlock/dirlock/lock"
@@ -137,6 +138,7 @@ func (t *torture) kill(i int) error {
 		t.report.Holders++
 	}
 	row.dead.Store(1)
+	t.lookForLevels()
 	if !w.cmd.ProcessState.Exited() {
 		t.report.Kills++
 		return nil
@@ -187,6 +189,20 @@ func (t *torture) run() error {
 			return err
 		}
 	}
+}
+
+// lookForLevels notes whether a recovery is going on, or was cut off by a kill.
+func (t *torture) lookForLevels() {
+	found := 0
+	for _, name := range t.names() {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, "L")); err == nil {
+			found = max(found, n)
+		}
+	}
+	if found > 0 {
+		t.report.Recoveries++
+	}
+	t.report.Highest = max(t.report.Highest, found)
 }
 
 // victim chooses whom to kill: every other time the owner, if there is one, and
