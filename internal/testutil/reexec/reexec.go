@@ -65,7 +65,12 @@ func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, args...)
-	cmd.Env = append(os.Environ(), env+"="+name)
+	cmd.Env = append(os.Environ(), Env(name))
 	cmd.Stderr = os.Stderr
 	return cmd
 }
+
+// Env returns the setting of the environment with which this binary runs the
+// registered function, for a process that execs itself instead of starting a
+// [Command].
+func Env(name string) string { return env + "=" + name }
