@@ -32,3 +32,10 @@ func BeforePause(l *DirLock, f func(d time.Duration)) {
 
 // SafetyMax is the longest time between two looks of a waiter that has events.
 const SafetyMax = safetyMax
+
+// Queues returns for how many directories goroutines of this process wait.
+func Queues() int {
+	queues.Lock()
+	defer queues.Unlock()
+	return len(queues.of)
+}

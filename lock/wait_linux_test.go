@@ -25,13 +25,15 @@ func init() {
 	reexec.Register("waitWaiter", waitWaiter)
 }
 
-// waitHolder holds the lock of args[0] until its standard input ends.
+// waitHolder holds the lock of args[0] until it is told something, and lives on
+// until its standard input ends: its end must not be what wakes others.
 func waitHolder(args []string) {
 	l := lock.New(args[0]).Must()
 	l.Lock()
 	fmt.Println("held")
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	_, _ = os.Stdin.Read(make([]byte, 1))
 	l.Unlock()
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // waitWaiter waits for the lock of args[0]. It says "waiting" when it is about
@@ -96,6 +98,12 @@ func startWait(t *testing.T, cmd *exec.Cmd) *waitProcess {
 	return &waitProcess{cmd, in, bufio.NewScanner(out)}
 }
 
+// release makes a holder release the lock.
+func (p *waitProcess) release() error {
+	_, err := p.in.Write([]byte{0})
+	return err
+}
+
 // says returns the next line that the process prints.
 func (p *waitProcess) says() string {
 	if !p.out.Scan() {
@@ -122,10 +130,9 @@ func TestProcessWakesAtRelease(t *testing.T) {
 	dir := t.TempDir()
 	holder := startHolder(t, dir)
 	waiter := startWaiter(t, dir, "only events")
-	require.NoError(t, holder.in.Close())
+	require.NoError(t, holder.release())
 	require.Equal(t, "held", waiter.says())
 	require.NoError(t, waiter.Wait())
-	require.NoError(t, holder.Wait())
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -152,7 +159,7 @@ func TestProcessWakesAtKill(t *testing.T) {
 
 func TestProcessPollsWithEventsOff(t *testing.T) {
 	for name, free := range map[string]func(*waitProcess) error{
-		"release": func(p *waitProcess) error { return p.in.Close() },
+		"release": (*waitProcess).release,
 		"kill":    func(p *waitProcess) error { return p.Process.Kill() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +170,6 @@ func TestProcessPollsWithEventsOff(t *testing.T) {
 			require.Contains(t, waiter.says(), "switched off")
 			require.Equal(t, "held", waiter.says())
 			require.NoError(t, waiter.Wait())
-			_ = holder.Wait()
 		})
 	}
 }
@@ -191,11 +197,10 @@ func TestProcessPollsWithoutInotify(t *testing.T) {
 		t.Skip(first)
 	}
 	require.Equal(t, "waiting", first)
-	require.NoError(t, holder.in.Close())
+	require.NoError(t, holder.release())
 	require.Contains(t, waiter.says(), syscall.EMFILE.Error())
 	require.Equal(t, "held", waiter.says())
 	require.NoError(t, waiter.Wait())
-	require.NoError(t, holder.Wait())
 }
 
 func TestCancelledWaitsLeaveNothing(t *testing.T) {

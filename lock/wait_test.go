@@ -39,6 +39,7 @@ type waitDisk struct {
 	witnesses bool
 	remote    bool              // other machines can reach it
 	onRead    func(name string) // without mu
+	onNotify  func()            // the same
 }
 
 type waitFile struct {
@@ -139,6 +140,9 @@ func (d waitDir) Witnesses() (bool, error) { return d.witnesses, nil }
 func (d waitDir) Local() (bool, error) { return !d.remote, nil }
 
 func (d waitDir) Notify(name string) (<-chan struct{}, func(), error) {
+	if d.onNotify != nil {
+		d.onNotify()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.notifyErr != nil {
@@ -280,6 +284,34 @@ func TestLockWakesAtDeath(t *testing.T) {
 				require.Zero(t, took())
 				require.NoError(t, b.Unlock())
 				require.Zero(t, disk.watches())
+			})
+		})
+	}
+}
+
+// A release between the look and the start of the watch is no event.
+func TestLockReleasedBeforeTheWatch(t *testing.T) {
+	for _, next := range []string{"free", "held by another"} {
+		t.Run(next, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				a, b, c := disk.process(procs.Start("a")), disk.process(procs.Start("b")), disk.process(procs.Start("c"))
+				require.NoError(t, a.Lock())
+				disk.onNotify = func() {
+					disk.onNotify = nil
+					assert.NoError(t, a.Unlock())
+					if next != "free" {
+						assert.NoError(t, c.Lock())
+						time.AfterFunc(time.Minute, func() { assert.NoError(t, c.Unlock()) })
+					}
+				}
+				start := time.Now()
+				require.NoError(t, b.Lock())
+				if next == "free" {
+					require.Zero(t, time.Since(start))
+				} else {
+					require.Equal(t, time.Minute, time.Since(start))
+				}
 			})
 		})
 	}
@@ -533,6 +565,7 @@ func TestLockContextCancelled(t *testing.T) {
 				wg.Wait()
 				require.Zero(t, time.Since(start))
 				require.Zero(t, disk.watches())
+				require.Zero(t, lock.Queues())
 				require.Len(t, disk.files, 1)
 				require.NoError(t, a.Check())
 				require.NoError(t, a.Unlock())
@@ -605,6 +638,7 @@ func TestLockInLine(t *testing.T) {
 		require.Len(t, order, waiters)
 		require.True(t, slices.IsSorted(order), "first come, first served: %v", order)
 		require.Zero(t, disk.watches())
+		require.Zero(t, lock.Queues())
 		require.Empty(t, disk.files)
 	})
 }

@@ -34,6 +34,8 @@ var (
 	parts    = flag.String("run", "handoff,kill,idle,contend", "what to measure")
 	dirs     = flag.String("dirs", "/var/tmp,/dev/shm", "directories to measure in, one for each file system")
 	handoffs = flag.Int("handoffs", 300, "how many hand-offs")
+	held     = flag.Duration("held", 5*time.Millisecond, "how long the holder sleeps before a hand-off")
+	work     = flag.Bool("work", false, "the holder works, and does not sleep, before a hand-off")
 	kills    = flag.Int("kills", 100, "how many holders to kill")
 	seconds  = flag.Int("seconds", 10, "how long the idle waiters wait")
 	loop     = flag.Duration("loop", 5*time.Second, "how long the processes contend")
@@ -164,7 +166,8 @@ type process struct {
 func (b *bench) start(part string, args ...string) *process {
 	exe, err := os.Executable()
 	check(err)
-	p := &process{cmd: exec.Command(exe, append([]string{"-child", part, "-seconds", strconv.Itoa(*seconds), "-loop", loop.String(), "--", b.dir}, args...)...)}
+	p := &process{cmd: exec.Command(exe, append([]string{"-child", part, "-seconds", strconv.Itoa(*seconds), "-loop", loop.String(),
+		"-held", held.String(), "-work=" + strconv.FormatBool(*work), "--", b.dir}, args...)...)}
 	p.cmd.Stderr = os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.in, err = p.cmd.StdinPipe()
@@ -222,9 +225,9 @@ func runChild(part string, args []string) {
 	}
 }
 
-// Hand-offs: two processes take turns. One waits, the other releases.
-
 const asleep = 5 * time.Millisecond // after which a waiter surely waits
+
+// Hand-offs: two processes take turns. One waits, the other releases.
 
 func handoffTable(name string, b *bench) {
 	kinds := []string{kindFlock, kindDirlock, kindPolling}
@@ -268,7 +271,11 @@ func (b *bench) handoff(kind string, rank, n int) {
 		for b.ready.Load() != int64(i+1) {
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(asleep)
+		if *work {
+			spin(*held)
+		} else {
+			time.Sleep(*held)
+		}
 		b.values[i].Store(0)
 		b.freed.Store(now())
 		check(l.Unlock())
@@ -431,13 +438,16 @@ func (b *bench) contend(kind string, rank int, hold time.Duration) {
 		if now() < end {
 			got++
 		}
-		for until := now() + int64(hold); now() < until; {
-			// It works, so that it is fast when it wants the lock again.
-		}
+		spin(hold) // It works, so that it is fast when it wants the lock again.
 		check(l.Unlock())
 	}
 	b.values[2*rank].Store(got)
 	b.values[2*rank+1].Store(longest)
+}
+
+func spin(d time.Duration) {
+	for until := now() + int64(d); now() < until; {
+	}
 }
 
 func quantile(t []time.Duration, q float64) time.Duration {
