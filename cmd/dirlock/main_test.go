@@ -1,3 +1,6 @@
+// testscript needs a system that has signals or is Windows.
+//go:build unix || windows
+
 package main
 
 import (
