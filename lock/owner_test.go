@@ -26,6 +26,7 @@ var someOwner = lock.Owner{
 	},
 	Since:   time.Date(2026, 11, 23, 7, 12, 3, 250_000_000, time.UTC),
 	Witness: true,
+	Local:   true,
 }
 
 const someRecord = `dirlock 1
@@ -37,6 +38,7 @@ host host-7
 command nightly backup
 since 2026-11-23T07:12:03.25Z
 witness yes
+local yes
 id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
 end
 `
@@ -53,7 +55,7 @@ func TestRecordFormat(t *testing.T) {
 func TestRecordRoundTrip(t *testing.T) {
 	tests := map[string]func(*lock.Owner){
 		"all fields":         func(o *lock.Owner) {},
-		"nothing known":      func(o *lock.Owner) { o.Identity = proc.Identity{PID: 1}; o.Witness = false },
+		"nothing known":      func(o *lock.Owner) { o.Identity = proc.Identity{PID: 1}; o.Witness, o.Local = false, false },
 		"largest PID":        func(o *lock.Owner) { o.PID = 1<<31 - 1 },
 		"no time":            func(o *lock.Owner) { o.Since = time.Time{} },
 		"nanoseconds":        func(o *lock.Owner) { o.Since = o.Since.Add(1) },

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Config says what to do.
+type Config struct {
+	Dir       string // a temporary one, if empty
+	Procs     int
+	For       time.Duration
+	KillEvery time.Duration
+	Broken    bool // the lock is broken on purpose
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Procs < 1 || c.Procs > 64:
+		return fmt.Errorf("-procs %d is not 1 to 64", c.Procs)
+	case c.For <= 0 || c.For > 10*time.Minute:
+		return fmt.Errorf("-for %v is not up to 10m", c.For)
+	case c.KillEvery < time.Millisecond || c.KillEvery > c.For:
+		return fmt.Errorf("-kill-every %v is not 1ms or more, or longer than -for", c.KillEvery)
+	}
+	return nil
+}
+
+// Report says what came of it.
+type Report struct {
+	Config
+	Acquired   uint64
+	Recovered  uint64 // from an owner that was killed
+	Refused    uint64 // TryLock answered false
+	Kills      int
+	Holders    int // kills of a process that had the lock
+	Violations uint64
+	LockOuts   int // times of more than 5 s without an acquisition
+	Errors     uint64
+	Levels     []string // left when all were killed: normal
+	Litter     []string // what else was left, or what was left at last: not normal
+	Longest    time.Duration
+	Problems   []string
+}
+
+// OK tells whether the lock did what it promises.
+func (r *Report) OK() bool {
+	return r.Violations == 0 && r.LockOuts == 0 && r.Errors == 0 && len(r.Litter) == 0 &&
+		len(r.Problems) == 0 && r.Acquired > 0
+}
+
+// String is for people.
+func (r *Report) String() string {
+	var b strings.Builder
+	line := func(name string, value any) { fmt.Fprintf(&b, "%-24s %v\n", name, value) }
+	line("directory", r.Dir)
+	line("processes", r.Procs)
+	line("time", r.For)
+	line("acquisitions", r.Acquired)
+	line("  from a killed owner", r.Recovered)
+	line("refusals", r.Refused)
+	line("kills", r.Kills)
+	line("  of an owner", r.Holders)
+	line("exclusion violations", r.Violations)
+	line("lock-outs over 5s", r.LockOuts)
+	line("longest wait", r.Longest.Round(time.Millisecond))
+	line("errors", r.Errors)
+	line("left by the dead", fmt.Sprint(r.Levels))
+	line("litter", fmt.Sprint(r.Litter))
+	for _, p := range r.Problems {
+		line("problem", p)
+	}
+	if r.OK() {
+		line("result", "ok")
+	} else {
+		line("result", "BROKEN")
+	}
+	return b.String()
+}
