@@ -46,9 +46,9 @@ const attempts = 100
 // which the garbage collector would close with the witness when a process that
 // holds a lock for all its life forgets the handle.
 type osFile struct {
-	d    *osDir
-	data string
-	stat unix.Stat_t // taken before the file was published
+	d        *osDir
+	data     string
+	dev, ino uint64
 
 	mu sync.Mutex
 	fd int // -1 when closed
@@ -122,13 +122,15 @@ func (f *osFile) fill(data []byte) error {
 		rest = rest[n:]
 	}
 	f.data = string(data)
-	if err := fstat(f.fd, &f.stat); err != nil {
+	var st unix.Stat_t
+	if err := fstat(f.fd, &st); err != nil {
 		return err
 	}
+	f.dev, f.ino = uint64(st.Dev), uint64(st.Ino)
 	// The umask, or a default ACL, must not hide the record from others. Some
 	// file systems have one mode for all files, by a mount option, and refuse:
 	// then this is what its owner wanted.
-	if f.stat.Mode&0o444 != 0o444 {
+	if st.Mode&0o444 != 0o444 {
 		err := fchmod(f.fd, 0o644)
 		if err != nil && !lacks(err) && err != unix.EPERM {
 			return err
@@ -411,7 +413,7 @@ func (f *osFile) intact(path string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case st.Dev != f.stat.Dev || st.Ino != f.stat.Ino:
+	case uint64(st.Dev) != f.dev || uint64(st.Ino) != f.ino:
 		return false, nil
 	case int64(st.Size) != int64(len(f.data)):
 		return false, nil
