@@ -758,7 +758,7 @@ func TestForeignProc(t *testing.T) {
 		{"Linux before 5.6", []string{pid + "/ns/time", ""}, "345@", "b", "1"},
 		{"Linux before 4.1", []string{pid + "/status", "Name:\tx\n"}, "345@2", "b", "1"},
 		{"of an ancestor, by chance with our number", []string{pid + "/status", "\nNSpid:\t" + pid + "\t" + pid + "\n"}, "", "b", "1"},
-		{"of an ancestor", []string{"self", "-> 0"}, "", "b", ""},
+		{"of an ancestor, Linux before 4.1", []string{"self", "-> 0", "0/status", "Name:\tx\n", "0/ns/pid", "-> pid:[1]"}, "", "b", "1"},
 		{"of another", []string{"self", ""}, "", "b", ""},
 		{"without status", []string{pid + "/status", ""}, "", "b", "1"},
 		{"without stat", []string{pid + "/stat", ""}, "", "b", "1"},
