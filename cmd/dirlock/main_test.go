@@ -1,3 +1,6 @@
+// testscript needs a system that has signals or is Windows.
+//go:build unix || windows
+
 package main
 
 import (
@@ -147,11 +150,15 @@ func scriptUnknown(ts *testscript.TestScript, neg bool, args []string) {
 	owner, _ := l.Owner()
 	record := ts.ReadFile(dir + "/L0")
 	ts.Check(l.Unlock())
-	// Of this boot, but another PID namespace, and no kernel vouches for it.
-	record = strings.Replace(record, "namespace "+owner.Namespace, "namespace 1", 1)
-	record = strings.Replace(record, "witness yes\n", "", 1)
-	ts.Check(os.WriteFile(dir+"/L0", []byte(record), 0o644))
+	ts.Check(os.WriteFile(dir+"/L0", []byte(unknownRecord(record, owner)), 0o644))
 	ts.Setenv("OWNER", owner.ID)
+}
+
+// unknownRecord makes the record of an owner of this boot, but in another PID
+// namespace, for whose life no kernel vouches.
+func unknownRecord(record string, o lock.Owner) string {
+	record = strings.Replace(record, "namespace "+o.Namespace, "namespace 1", 1)
+	return strings.Replace(record, "witness yes\n", "", 1)
 }
 
 // process is a command that a test talks to.

@@ -77,5 +77,6 @@ func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // complain writes a line to the standard error.
 func complain(text string) {
-	fmt.Fprintln(os.Stderr, "dirlock:", strings.ReplaceAll(text, "\n", "; "))
+	text = strings.ReplaceAll(text, "\n", "; ") // as errors.Join has it
+	fmt.Fprintln(os.Stderr, "dirlock:", printable(text))
 }

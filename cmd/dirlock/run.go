@@ -50,9 +50,9 @@ ended. If somebody else holds the lock, wait until it is free.
 
 The exit status is that of COMMAND; or 128+N if signal N ended it. If the lock
 is held and dirlock does not wait any longer, the exit status is 1, or what -E
-says: 75 (EX_TEMPFAIL) is a good choice where COMMAND itself may exit with 1, and
-what mail systems and some cron daemons take for "later". See "dirlock help
-exit-status" for all of them, and "dirlock help signals".
+says: 75 (EX_TEMPFAIL, "try again later") is a good choice for cron jobs, and
+where COMMAND itself may exit with 1. See "dirlock help exit-status" for all of
+them, and "dirlock help signals".
 
 Flags may stand before or after DIR, but not after COMMAND. COMMAND inherits no
 file descriptor of dirlock's own: a daemon that it leaves behind does not keep

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -135,23 +137,35 @@ func report(s lock.Status, now time.Time) string {
 
 // summary says in one line what a status amounts to.
 func summary(s lock.Status, now time.Time) string {
+	dir := printable(s.Dir)
 	st, level := stateOf(s)
 	switch st {
 	case free:
-		return s.Dir + " is free"
+		return dir + " is free"
 	case stale:
-		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", s.Dir, who(level.Owner))
+		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", dir, who(level.Owner))
 	case unreadable:
-		return fmt.Sprintf("%s cannot be locked: %v", s.Dir, level.Err)
+		return fmt.Sprintf("%s cannot be locked: %v", dir, level.Err)
 	}
-	text := fmt.Sprintf("%s is held by %s%s", s.Dir, who(level.Owner), since(level.Owner, now))
+	text := fmt.Sprintf("%s is held by %s%s", dir, who(level.Owner), since(level.Owner, now))
 	if level.N > 0 {
-		text = fmt.Sprintf("%s is being recovered by %s%s", s.Dir, who(level.Owner), since(level.Owner, now))
+		text = fmt.Sprintf("%s is being recovered by %s%s", dir, who(level.Owner), since(level.Owner, now))
 	}
 	if level.State == proc.Unknown {
 		text += ", which may be dead: " + level.Reason
 	}
 	return text
+}
+
+// printable makes a path safe to show on a terminal, and on one line. The names
+// in records are so already.
+func printable(path string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, path)
 }
 
 func who(o lock.Owner) string {

@@ -101,7 +101,7 @@ func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) er
 	}
 	text := summary(s, time.Now())
 	if st, _ := stateOf(s); st != held {
-		text = s.Dir + " was held until just now" // or else we would have it
+		text = printable(s.Dir) + " was held until just now" // or else we would have it
 	}
 	if waited > 0 {
 		text += "; gave up after " + roughly(waited)

@@ -1,5 +1,3 @@
-//go:build !unix
-
 package main
 
 // countSignals is "job count", which no test runs here.
