@@ -40,15 +40,13 @@ cover: ## fail if the tests cover less than 90 % of lock, fsys or proc
 		./lock/... ./fsys/... ./proc/...
 	awk -v min=90 -f scripts/cover.awk cover.out
 
+# What is used on one of these systems is used.
+LINT_SYSTEMS = linux darwin freebsd windows
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck; golangci-lint if it is installed
 	@echo "gofmt -l"; out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	@set -e; staticcheck=$$($(TOOL) -n staticcheck); \
-	for goos in linux darwin windows; do \
-		echo "GOOS=$$goos staticcheck ./..."; \
-		GOOS=$$goos $$staticcheck ./...; \
-	done
+	printf '%s\n' $(LINT_SYSTEMS) | sed 's/.*/&: GOOS=&/' | $(TOOL) staticcheck -matrix ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; \
 	else echo "golangci-lint is not installed: skipped"; fi
 
@@ -87,8 +85,9 @@ bench: ## run the benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./lock ./fsys ./proc
 
 .PHONY: man
-man: ## write the manual pages to man/
-	$(GO) run ./cmd/dirlock man man
+man: ## write the manual page to bin/dirlock.1
+	mkdir -p bin
+	$(GO) run ./cmd/dirlock man >bin/dirlock.1
 
 .PHONY: clean
 clean: ## remove what the other targets left
