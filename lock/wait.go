@@ -15,7 +15,7 @@ import (
 const (
 	// A waiter looks although events would wake it, because they can be lost:
 	// after safetyMin, and then twice as long each time, to safetyMax.
-	safetyMin = 2 * time.Second
+	safetyMin = 5 * time.Second
 	safetyMax = 30 * time.Second
 
 	// A waiter that has lost more than freeLosses races in a row waits before
