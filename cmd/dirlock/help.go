@@ -70,7 +70,9 @@ const helpJSON = `"dirlock status --json" prints one line for each directory, wi
   error   string  what is wrong, if state is "error"; else missing
   levels  array   its level files, lowest first, empty if there are none
 
-If state is "held" or "stale", levels[0] is that of the holder. A level is
+If state is "held" or "stale", levels[0] is that of the holder; a dead one in
+state "held" is just being recovered from by the owner of a later level. A level
+is
 
   level   number  0 for the holder; more for those who died recovering, or are
                   just about it

@@ -72,9 +72,13 @@ func (p *terminal) exits(want int) string {
 func TestInterruptFromTerminal(t *testing.T) {
 	p := startOnTerminal(t, 80, "dirlock", "run", t.TempDir(), "job", "count", "SIGINT", "SIGTERM", "SIGWINCH")
 	p.shows("ready", 1)
+	// dirlock stands still while the command gets the first SIGINT: two at the
+	// same time could look like one.
+	require.NoError(t, p.Process.Signal(unix.SIGSTOP))
 	_, err := p.keys.WriteString("\x03")
 	require.NoError(t, err)
 	p.shows("got SIGINT", 1)
+	require.NoError(t, p.Process.Signal(unix.SIGCONT))
 	require.NoError(t, p.Process.Signal(unix.SIGTERM))
 	p.shows("got SIGTERM", 1) // a second SIGINT would have been passed on before
 	_, err = p.keys.WriteString("\x04")
