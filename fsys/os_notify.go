@@ -1,10 +1,11 @@
-//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
+//go:build darwin || dragonfly || freebsd || illumos || netbsd || openbsd || solaris || windows
 
 package fsys
 
 import (
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -13,7 +14,7 @@ import (
 // can watch directories only), so that other files in it wake nobody. All
 // waiters of the process share one watcher, for the system's limits count
 // watchers and not watches (inotify(7), max_user_instances); it exists while
-// somebody waits.
+// somebody waits, and a tenth of a second longer.
 func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
 	path := d.prefix + name
 	if !validName(name) {
@@ -53,8 +54,8 @@ var events watches
 
 type watches struct {
 	mu      sync.Mutex
-	watcher *fsnotify.Watcher // nil while nobody waits
-	readers *sync.WaitGroup   // of the watcher's events and errors
+	watcher *fsnotify.Watcher // nil when nobody has waited for a while
+	idle    *time.Timer       // closes it; nil while somebody waits
 	waiters map[*waiter]struct{}
 	byKey   map[targetKey]*target
 	byPath  map[string]*target
@@ -67,6 +68,10 @@ func (ws *watches) add(w *waiter) error {
 		if err := ws.open(); err != nil {
 			return err
 		}
+	}
+	if ws.idle != nil {
+		ws.idle.Stop()
+		ws.idle = nil
 	}
 	ws.waiters[w] = struct{}{}
 	if err := ws.watch(w); err != nil {
@@ -95,21 +100,20 @@ func (ws *watches) open() error {
 	ws.byPath = map[string]*target{}
 	// Two goroutines, because the watcher can hold a lock of its own while it
 	// delivers an error, and handling an event may wait for that lock.
-	ws.readers = &sync.WaitGroup{}
-	ws.readers.Go(func() {
+	go func() {
 		for e := range watcher.Events {
 			ws.handle(watcher, e)
 		}
-	})
-	ws.readers.Go(func() {
+	}()
+	go func() {
 		for range watcher.Errors {
 			ws.startOver(watcher)
 		}
-	})
+	}()
 	return nil
 }
 
-// forget takes a waiter out, and closes the watcher after the last one.
+// forget takes a waiter out, and has the watcher closed after the last one.
 func (ws *watches) forget(w *waiter) {
 	delete(ws.waiters, w)
 	if t := w.target; t != nil {
@@ -122,13 +126,26 @@ func (ws *watches) forget(w *waiter) {
 	if len(ws.waiters) > 0 {
 		return
 	}
-	watcher, readers := ws.watcher, ws.readers
-	ws.watcher = nil
-	watcher.Close()
-	// The readers take the lock before they see that the watcher is closed.
-	ws.mu.Unlock()
-	readers.Wait()
+	watcher := ws.watcher
+	ws.idle = time.AfterFunc(linger, func() { ws.close(watcher) })
+}
+
+// linger is how long the watcher stays after the last waiter. Closing it takes
+// Linux some milliseconds, which must not come between a waiter and its lock,
+// and who waits in a loop would open one each time.
+const linger = 100 * time.Millisecond
+
+// close closes the watcher unless somebody waits.
+func (ws *watches) close(watcher *fsnotify.Watcher) {
 	ws.mu.Lock()
+	idle := ws.watcher == watcher && len(ws.waiters) == 0
+	if idle {
+		ws.watcher = nil
+	}
+	ws.mu.Unlock()
+	if idle {
+		watcher.Close()
+	}
 }
 
 // drop ends a watch. That it has ended already is no error.

@@ -1,3 +1,5 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
+
 package fsys_test
 
 import (

@@ -46,9 +46,11 @@ const attempts = 100
 // which the garbage collector would close with the witness when a process that
 // holds a lock for all its life forgets the handle.
 type osFile struct {
-	d    *osDir
-	data string
-	stat unix.Stat_t // taken before the file was published
+	d        *osDir
+	data     string
+	dev, ino uint64
+
+	locked bool // by the witness
 
 	mu sync.Mutex
 	fd int // -1 when closed
@@ -121,14 +123,24 @@ func (f *osFile) fill(data []byte) error {
 		}
 		rest = rest[n:]
 	}
+	// Over a network others would find an empty file, until this machine gets
+	// round to sending the data, or fails to. What a machine that loses power
+	// leaves on its own disk is incomplete too, but then its owner is dead.
+	if !Local(f.d) {
+		if err := fsync(f.fd); err != nil && !lacks(err) {
+			return err
+		}
+	}
 	f.data = string(data)
-	if err := fstat(f.fd, &f.stat); err != nil {
+	var st unix.Stat_t
+	if err := fstat(f.fd, &st); err != nil {
 		return err
 	}
+	f.dev, f.ino = uint64(st.Dev), uint64(st.Ino)
 	// The umask, or a default ACL, must not hide the record from others. Some
 	// file systems have one mode for all files, by a mount option, and refuse:
 	// then this is what its owner wanted.
-	if f.stat.Mode&0o444 != 0o444 {
+	if st.Mode&0o444 != 0o444 {
 		err := fchmod(f.fd, 0o644)
 		if err != nil && !lacks(err) && err != unix.EPERM {
 			return err
@@ -146,12 +158,11 @@ func (f *osFile) takeWitness() error {
 	err := flock(f.fd, lockExclusive)
 	switch {
 	case err == nil:
-		f.d.witness.set(true)
+		f.locked = true
 		return nil
 	case err == unix.EWOULDBLOCK:
 		return errSwept // A sweep looks at it right now, and will remove it.
 	case !known && lacksLocks(err):
-		f.d.witness.set(false)
 		return nil
 	}
 	return fmt.Errorf("lock the new file: %w", err)
@@ -330,16 +341,16 @@ func statID(st *unix.Stat_t) ID {
 
 // witnesses tries it on a file that it makes for that.
 func (d *osDir) witnesses() (bool, error) {
+	if !Local(d) {
+		return d.witnessesByName()
+	}
 	if d.way.Load() == byUnnamed {
 		fd, err := openUnnamed(d.path)
 		if err == nil {
 			f := &osFile{d: d, fd: fd}
 			defer f.Close()
-			if err := f.takeWitness(); err != nil {
-				return false, err
-			}
-			yes, _ := d.witness.known()
-			return yes, nil
+			err := f.takeWitness()
+			return f.locked, err
 		}
 		if err != errMissing {
 			return false, err
@@ -356,13 +367,29 @@ func (d *osDir) witnesses() (bool, error) {
 		err = f.takeWitness()
 		unlink(temp)
 		f.Close()
-		if err == errSwept {
-			continue
+		if err != errSwept {
+			return f.locked, err
 		}
-		yes, _ := d.witness.known()
-		return yes, err
 	}
 	return false, errSwept
+}
+
+// witnessesByName also tries whether the lock that a file got before it had its
+// name is seen under that name. Where FUSE makes a file system of paths (sshfs,
+// among others), the kernel takes two links of a file for two files.
+func (d *osDir) witnessesByName() (bool, error) {
+	path := d.tempName()
+	f, err := d.create(path, nil)
+	if err != nil {
+		return false, err
+	}
+	s, err := read(path)
+	unlink(path)
+	f.Close()
+	if err == unix.ENOENT { // A sweep did not see the lock.
+		err = nil
+	}
+	return s.Witness == Held, err
 }
 
 // sweep removes a temporary file unless a living process has locked it.
@@ -411,7 +438,7 @@ func (f *osFile) intact(path string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case st.Dev != f.stat.Dev || st.Ino != f.stat.Ino:
+	case uint64(st.Dev) != f.dev || uint64(st.Ino) != f.ino:
 		return false, nil
 	case int64(st.Size) != int64(len(f.data)):
 		return false, nil
@@ -488,6 +515,14 @@ func fstat(fd int, st *unix.Stat_t) error {
 func lstat(path string, st *unix.Stat_t) error {
 	for {
 		if err := unix.Lstat(path, st); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func fsync(fd int) error {
+	for {
+		if err := unix.Fsync(fd); err != unix.EINTR {
 			return err
 		}
 	}

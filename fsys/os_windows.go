@@ -17,6 +17,7 @@ import (
 
 const osSupported = true
 
+//lint:ignore U1000 it is embedded: other systems have fields here
 type osState struct{}
 
 // osFile is a published file. Its handle is not inherited by child processes,

@@ -74,6 +74,8 @@ type viewDir struct {
 
 func (d viewDir) Local() (bool, error) { return !d.view.Network && fsys.Local(d.Dir), nil }
 
+func (d viewDir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
+
 func (d viewDir) Witnesses() (bool, error) {
 	yes, err := fsys.Witnesses(d.Dir)
 	return yes && !d.view.Blind, err

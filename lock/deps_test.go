@@ -26,6 +26,7 @@ func TestDependencies(t *testing.T) {
 			"github.com/fsnotify/fsnotify/internal",
 			"golang.org/x/sys/unix",
 			"golang.org/x/sys/windows",
+			"golang.org/x/sys/windows/registry",
 		},
 		"fsys": {
 			module + "/fsys",
@@ -38,6 +39,7 @@ func TestDependencies(t *testing.T) {
 			module + "/proc",
 			"golang.org/x/sys/unix",
 			"golang.org/x/sys/windows",
+			"golang.org/x/sys/windows/registry",
 		},
 	}
 	for pkg, allowed := range want {

@@ -27,7 +27,7 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 	if err != nil {
 		return proc.Unknown, "", err
 	}
-	released := o.Witness && witness == fsys.Free
+	released := o.Witness && witness == fsys.Free && l.sameMount(o)
 	bootsKnown := o.Boot != "" && self.Boot != ""
 
 	switch sameBoot := bootsKnown && o.Boot == self.Boot; {
@@ -43,6 +43,8 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		}
 	case sameBoot && released:
 		return proc.Dead, "it ran in another PID namespace, and nobody holds the kernel's lock on the file", nil
+	case sameBoot && o.Witness:
+		return proc.Unknown, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here", nil
 	case sameBoot:
 		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
 	case !o.Local || !fsys.Local(l.dir):
@@ -60,4 +62,12 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 // not know their namespaces may be in different ones.
 func sameNamespace(o Owner, self proc.Identity) bool {
 	return o.Boot != "" && o.Boot == self.Boot && o.Namespace != "" && o.Namespace == self.Namespace
+}
+
+// sameMount tells whether we would see the kernel's lock of an owner of this
+// boot. A local file system is one to the kernel. What is mounted over a network
+// or by way of user space can be mounted again for every container, and then its
+// files are others to the kernel.
+func (l *DirLock) sameMount(o Owner) bool {
+	return o.Local && fsys.Local(l.dir) || o.Mount != "" && o.Mount == fsys.Mount(l.dir)
 }

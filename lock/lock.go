@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/proc"
 )
 
 // TryLocker is a lock in the manner of [sync.Mutex]. Its methods panic where
@@ -52,8 +53,10 @@ type DirLock struct {
 	maxAttempts int
 	pause       pauseFunc
 
-	mu   sync.Mutex // held during a TryLock, but not while waiting
-	held *hold      // our L0
+	mu        sync.Mutex // held during a TryLock, but not while waiting
+	held      *hold      // our L0
+	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
+	turnEnd   time.Time  // when the last one was released
 }
 
 // New returns a handle on the lock of a directory. It resolves the name, once,
@@ -91,8 +94,11 @@ func (l *DirLock) TryLock() (bool, error) {
 func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dirErr != nil || l.held != nil {
+	if l.dirErr != nil {
 		return false, look{}, l.dirErr
+	}
+	if l.held != nil {
+		return false, look{owner: l.held.owner, state: proc.Alive, why: "it is this handle"}, nil
 	}
 	h, blocker, err := l.acquire(ctx, j)
 	if h == nil || err != nil {
@@ -100,6 +106,9 @@ func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
 	}
 	handover.Load()
 	l.held = h
+	if h.owner.Since.Sub(l.turnEnd) >= sameTurn {
+		l.turnStart = h.owner.Since
+	}
 	l.acquired(h)
 	return true, look{}, nil
 }
@@ -127,7 +136,7 @@ func (l *DirLock) Unlock() error {
 		return l.wrap("unlock", err)
 	}
 	_ = h.file.Close()
-	l.held = nil
+	l.held, l.turnEnd = nil, l.now()
 	if !found {
 		l.lost(h)
 		return l.wrap("unlock", ErrLost)
@@ -205,21 +214,27 @@ func (l *DirLock) newOwner() (Owner, error) {
 	if _, err := io.ReadFull(l.rand, id[:]); err != nil {
 		return Owner{}, fmt.Errorf("random owner ID: %w", err)
 	}
-	return Owner{
+	o := Owner{
 		ID:       hex.EncodeToString(id[:]),
 		Identity: self,
 		Since:    l.now(),
 		Witness:  witness,
 		Local:    fsys.Local(l.dir),
-	}, nil
+	}
+	if !o.Local {
+		o.Mount = fsys.Mount(l.dir)
+	}
+	return o, nil
 }
 
 // jitter returns a random duration from d/2 to d.
-func (l *DirLock) jitter(d time.Duration) time.Duration {
+func (l *DirLock) jitter(d time.Duration) time.Duration { return d/2 + l.random(d/2) }
+
+// random returns a random duration from 0 to d.
+func (l *DirLock) random(d time.Duration) time.Duration {
 	var b [8]byte
 	_, _ = io.ReadFull(l.rand, b[:])
-	half := uint64(d / 2)
-	return time.Duration(half + binary.LittleEndian.Uint64(b[:])%(half+1))
+	return time.Duration(binary.LittleEndian.Uint64(b[:]) % (uint64(d) + 1))
 }
 
 // wrap names the operation and the directory.

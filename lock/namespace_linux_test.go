@@ -64,6 +64,55 @@ func TestContainersBlind(t *testing.T) {
 	assert.Equal(t, "unknown", contender.tell("status").State)
 }
 
+// Two processes have mounted one file system twice, as containers do over a
+// network: the kernel takes one file for two, so that its lock is not seen. This
+// is made of an overlay here, and the directory that is under it.
+func TestMountedTwice(t *testing.T) {
+	top := t.TempDir()
+	mount(t, "tmpfs", top, "mode=755")
+	dirs := map[string]string{}
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		dirs[name] = filepath.Join(top, name)
+		require.NoError(t, os.Mkdir(dirs[name], 0o755))
+	}
+	mount(t, "overlay", dirs["merged"],
+		fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dirs["lower"], dirs["upper"], dirs["work"]))
+	network := func(p place) place { p.Network = true; return p }
+
+	t.Run("containers", func(t *testing.T) {
+		holder := start(t, dirs["merged"], network(container))
+		same := start(t, dirs["merged"], network(container))
+		other := start(t, dirs["upper"], network(container))
+		require.True(t, holder.try())
+		assert.False(t, same.try(), "the holder lives")
+		assert.False(t, other.try(), "the holder lives")
+		assert.Equal(t, answer{
+			OK: true, PID: 1, State: "unknown",
+			Reason: "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here",
+		}, other.tell("status"))
+		holder.kill()
+		assert.False(t, other.try(), "the holder may live")
+		assert.True(t, same.try(), "the holder is dead")
+		require.Empty(t, same.tell("unlock").Err)
+	})
+	t.Run("start time not known", func(t *testing.T) {
+		holder := start(t, dirs["merged"], network(place{Boottime: 1_000_000}))
+		other := start(t, dirs["upper"], network(host))
+		require.True(t, holder.try())
+		assert.False(t, other.try(), "the holder lives")
+		holder.kill()
+		assert.True(t, other.try(), "the holder is dead")
+	})
+}
+
+func mount(t *testing.T, fstype, target, options string) {
+	t.Helper()
+	if err := unix.Mount(fstype, target, fstype, 0, options); err != nil {
+		t.Skipf("mount %s: %v", fstype, err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(target, unix.MNT_DETACH)) })
+}
+
 // Two contenders ask the kernel for the same dead owner's lock: neither takes
 // the other for the owner.
 func TestContainersBothAsk(t *testing.T) {

@@ -50,7 +50,8 @@ func WithProcesses(t proc.Table) Option { return func(o *options) { o.table = t 
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
 // WithClock sets the clock that dates owner records, for people to read. The
-// default is [time.Now]. No verdict and no waiting depends on it.
+// default is [time.Now]. No verdict depends on it; Lock asks it for nothing but
+// when to let others go first.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
 // WithRand sets the source of owner IDs and of the jitter in waiting. It must

@@ -27,6 +27,9 @@ type Owner struct {
 	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). Whoever
 	// exports a directory to other machines sees it as local, they do not.
 	Local bool
+	// Mount names the mounted file system that the owner saw the directory on,
+	// unless it is Local (see [github.com/dirlock/dirlock/fsys.Mounter]).
+	Mount string
 }
 
 // String describes the owner to a person: "backup (process 4242) on host-7".
@@ -63,7 +66,7 @@ func (o Owner) String() string {
 const (
 	magic     = "dirlock "
 	version   = "1"
-	lastLine  = "end\n"
+	lastLine  = "end"
 	maxRecord = 1024 // bytes; longer is not a record
 	maxField  = 128  // bytes of a field's value, when written
 	idLen     = 32   // hexadecimal digits
@@ -102,8 +105,9 @@ func appendRecord(b []byte, o Owner) []byte {
 	if o.Local {
 		field("local", "yes")
 	}
+	field("mount", o.Mount)
 	field("id", o.ID)
-	return append(b, lastLine...)
+	return append(b, lastLine+"\n"...)
 }
 
 // printable makes a name safe to write on a line and to show on a terminal.
@@ -158,7 +162,7 @@ func parseFields(text string) (o Owner, err error) {
 		if !complete {
 			return Owner{}, errTorn
 		}
-		if line+"\n" == lastLine {
+		if line == lastLine {
 			text = rest
 			break
 		}
@@ -207,6 +211,8 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Witness = value == "yes"
 	case "local":
 		o.Local = value == "yes"
+	case "mount":
+		o.Mount = value
 	case "id":
 		if o.ID = value; !isID(value) {
 			err = strconv.ErrSyntax

@@ -12,13 +12,34 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// safetyBeat is how often a waiter looks although events would wake it: they
-// can be lost.
-const safetyBeat = 2 * time.Second
+const (
+	// A waiter looks although events would wake it, because they can be lost:
+	// after safetyMin, and then twice as long each time, to safetyMax.
+	safetyMin = 2 * time.Second
+	safetyMax = 30 * time.Second
+
+	// A waiter that has lost more than freeLosses races in a row waits before
+	// its next look: a random time, up to lossPause for each of the other
+	// losses, but to maxLossPause at most. How many others there are it learns
+	// from its losses, so that the looks of a crowd spread out in proportion to
+	// it, while a lone waiter and a handful of them pay nothing.
+	freeLosses   = 3
+	lossPause    = 250 * time.Microsecond
+	maxLossPause = 10 * time.Millisecond
+
+	// A handle that locks again within sameTurn of its release is still at its
+	// turn. It needs no wake-up, and so it would win against those who sleep,
+	// each time. After turn, Lock lets them go first: it pauses for giveWay,
+	// which is longer than a wake-up takes, and two hundredths of the turn.
+	sameTurn = time.Millisecond
+	turn     = 50 * time.Millisecond
+	giveWay  = time.Millisecond
+)
 
 // LockContext is Lock, and gives up when ctx is done: the error then matches
 // that of ctx, and the lock is not held. If it returns nil, the lock is held,
-// even if ctx was done at the same moment.
+// even if ctx was done at the same moment. A ctx that is done already, or nil,
+// is an error even if the lock is free.
 func (l *DirLock) LockContext(ctx context.Context) error {
 	return l.wrap("lock", l.lockContext(ctx))
 }
@@ -30,91 +51,134 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if l.turnIsOver() {
+		if err := l.pause(ctx, giveWay, nil, nil); err != nil {
+			return err
+		}
+	}
 	leave, err := l.queue(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
 
-	var w watch
-	defer func() { w.stop() }()
-	start, poll := time.Now(), l.pollMin
+	start := time.Now()
+	w := waiter{DirLock: l}
+	defer w.stop()
 	for {
 		ok, blocker, err := l.try(ctx, nil)
-		if ok && w.watching {
+		if ok && w.blocked {
 			l.waited(time.Since(start))
 		}
 		if ok || err != nil {
 			return err
 		}
-		if !w.covers(blocker) {
-			w.stop()
-			var again bool
-			if w, again = l.watch(blocker); again {
-				continue
-			}
-			poll = l.pollMin
-		}
-		beat := poll
-		if w.changed != nil && w.ended != nil {
-			beat = safetyBeat
-		}
-		if err := l.pause(ctx, l.jitter(beat), w.changed, w.ended); err != nil {
+		if err := w.wait(ctx, blocker); err != nil {
 			return err
 		}
-		poll = min(2*poll, l.pollMax)
 	}
 }
 
-// watch is what wakes a waiter: events of one file and its owner. No event is
-// trusted: each only makes the waiter look again.
-type watch struct {
-	watching bool
-	level    int
-	owner    string
-	changed  <-chan struct{}
-	ended    <-chan struct{}
-	stops    []func()
+// turnIsOver tells whether this handle has held the lock for a whole turn, save
+// for moments in which nobody who slept could have got it.
+func (l *DirLock) turnIsOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held == nil && l.turnEnd.Sub(l.turnStart) >= turn && l.now().Sub(l.turnEnd) < sameTurn
 }
 
-// watch starts to watch what is in the way, and tells whether to look again at
-// once: what happened before the watch began is not among its events.
-func (l *DirLock) watch(b look) (w watch, again bool) {
-	w = watch{watching: true, level: b.level, owner: b.owner.ID}
-	if w.owner == "" {
-		return w, false
-	}
-	l.waiting(b)
-	if !l.events {
-		return w, false
-	}
-	changed, stop, err := fsys.Notify(l.dir, levelName(b.level))
-	if err != nil {
-		l.polling(err)
-		return w, errors.Is(err, fs.ErrNotExist)
-	}
-	w.changed, w.stops = changed, append(w.stops, stop)
-	if self, err := l.table.Self(); err == nil && sameNamespace(b.owner, self) {
-		ended, stop, err := proc.Notify(l.table, b.owner.Identity)
-		if err == nil {
-			w.ended, w.stops = ended, append(w.stops, stop)
-		} else {
-			l.polling(err)
+// waiter waits for one file of one owner at a time.
+type waiter struct {
+	*DirLock
+	blocked bool // by blocker, at the last look
+	blocker look
+	losses  int  // how often somebody else was faster, in a row
+	said    bool // that there are no events
+
+	beat    time.Duration // until the next look, if nothing wakes us
+	longest time.Duration // that beat grows to
+
+	// What wakes us, if blocker is watched. No event is trusted: each only
+	// makes us look again.
+	watched bool
+	changed <-chan struct{}
+	ended   <-chan struct{}
+	stops   []func()
+}
+
+// wait returns when it is time to look again, or ctx is done. It is told what
+// is in the way.
+func (w *waiter) wait(ctx context.Context, b look) error {
+	first := !w.blocked
+	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
+	w.blocked, w.blocker = true, b
+	switch {
+	case same && w.watched:
+		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
+			return err
 		}
+		w.beat = min(2*w.beat, w.longest)
+	case same || first && !b.gone:
+		// Then look again at once: what happened before the watch began is not
+		// among its events.
+		w.watch(b)
+		return nil
+	default:
+		// The lock was free, and somebody else has got it. He may be gone in a
+		// moment, too: only an owner who stays is worth a watch.
+		w.stop()
+		w.losses++
 	}
-	return w, true
+	if d := min(time.Duration(w.losses-freeLosses)*lossPause, maxLossPause); d > 0 {
+		return w.pause(ctx, w.random(d), nil, nil)
+	}
+	return nil
 }
 
-// covers tells whether w watches this file of this owner.
-func (w *watch) covers(b look) bool {
-	return w.owner != "" && w.owner == b.owner.ID && w.level == b.level
+// watch arranges to be woken when what is in the way may have changed.
+func (w *waiter) watch(b look) {
+	w.stop()
+	w.watched, w.beat, w.longest = true, w.pollMin, w.pollMax
+	w.waiting(b)
+	if !w.events {
+		w.polls(errors.New("events are switched off"))
+		return
+	}
+	changed, stop, err := fsys.Notify(w.dir, levelName(b.level))
+	switch {
+	case err == nil:
+		w.changed, w.stops = changed, append(w.stops, stop)
+	case !errors.Is(err, fs.ErrNotExist):
+		w.polls(err)
+	}
+	if self, err := w.table.Self(); err != nil || !sameNamespace(b.owner, self) {
+		w.polls(errors.New("the owner is not a process that this one can see"))
+		return
+	}
+	ended, stop, err := proc.Notify(w.table, b.owner.Identity)
+	if err != nil {
+		w.polls(err)
+		return
+	}
+	w.ended, w.stops = ended, append(w.stops, stop)
+	if w.changed != nil {
+		w.beat, w.longest = safetyMin, safetyMax
+	}
 }
 
-func (w *watch) stop() {
+// polls says, once, that and why this waiter has to poll.
+func (w *waiter) polls(why error) {
+	if !w.said {
+		w.polling(why)
+	}
+	w.said = true
+}
+
+func (w *waiter) stop() {
 	for _, stop := range w.stops {
 		stop()
 	}
-	w.stops = nil
+	w.watched, w.changed, w.ended, w.stops = false, nil, nil, nil
 }
 
 // pauseFunc waits for d, or until one of the channels receives. It returns the
@@ -126,12 +190,11 @@ func pause(ctx context.Context, d time.Duration, changed, ended <-chan struct{})
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-t.C:
 	case <-changed:
 	case <-ended:
 	}
-	return nil
+	return ctx.Err()
 }
 
 // queues has a queue for every directory that goroutines of this process wait

@@ -89,6 +89,7 @@ func TestConsumerWithTestify(t *testing.T) {
 		m.EXPECT().Unlock().Once()
 		must := l.Must()
 		must.Lock()
+		m.AssertNotCalled(t, "Unlock")
 		must.Unlock()
 	})
 }

@@ -32,6 +32,7 @@ var (
 	_ fsys.Witnesser = (*gomocks.MockWitnesser)(nil)
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
 	_ fsys.Notifier  = (*gomocks.MockDirNotifier)(nil)
+	_ fsys.Mounter   = (*gomocks.MockMounter)(nil)
 	_ fsys.Sweeper   = (*gomocks.MockSweeper)(nil)
 
 	_ proc.Table    = (*gomocks.MockTable)(nil)

@@ -71,7 +71,7 @@ func (w *fakeWorld) newBoot() string {
 
 func (w *fakeWorld) newSpace(m *fakeMachine) *Fake {
 	f := &Fake{world: w, machine: m, procs: map[int]*FakeProcess{}}
-	f.namespace = strconv.Itoa(fakeRootNamespace + len(m.spaces))
+	f.namespace = strconv.FormatUint(fakeRootNamespace+uint64(len(m.spaces)), 10)
 	m.spaces = append(m.spaces, f)
 	return f
 }

@@ -71,3 +71,11 @@ func (c *child) hear(t *testing.T, v any) {
 	require.NoError(t, err, "the child said %q", line)
 	require.NoError(t, json.Unmarshal(line, v), "the child said %q", line)
 }
+
+func TestEndsByItself(t *testing.T) {
+	c := start(t, reexec.Command(t, "self"))
+	require.NoError(t, c.in.Close())
+	require.NoError(t, c.Wait())
+	state, reason := OS().Probe(c.id)
+	require.Equal(t, Dead, state, reason)
+}

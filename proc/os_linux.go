@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -192,6 +193,9 @@ func lives(pid int) life {
 // (pidfd_open(2), fork(2)). EINVAL means this only if the call exists as such;
 // a sandbox may deny it with any error.
 func pidfdOpen(pid int) (int, error) {
+	if runtime.GOOS == "android" {
+		return -1, unix.ENOSYS // the sandbox of an app may end who tries
+	}
 	fd, err := retry(func() (int, error) { return unix.PidfdOpen(pid, 0) })
 	if err == unix.EINVAL || err == unix.ENOENT {
 		self, selfErr := unix.PidfdOpen(os.Getpid(), 0)

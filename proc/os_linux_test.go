@@ -758,7 +758,7 @@ func TestForeignProc(t *testing.T) {
 		{"Linux before 5.6", []string{pid + "/ns/time", ""}, "345@", "b", "1"},
 		{"Linux before 4.1", []string{pid + "/status", "Name:\tx\n"}, "345@2", "b", "1"},
 		{"of an ancestor, by chance with our number", []string{pid + "/status", "\nNSpid:\t" + pid + "\t" + pid + "\n"}, "", "b", "1"},
-		{"of an ancestor", []string{"self", "-> 0"}, "", "b", ""},
+		{"of an ancestor, Linux before 4.1", []string{"self", "-> 0", "0/status", "Name:\tx\n", "0/ns/pid", "-> pid:[1]"}, "", "b", "1"},
 		{"of another", []string{"self", ""}, "", "b", ""},
 		{"without status", []string{pid + "/status", ""}, "", "b", "1"},
 		{"without stat", []string{pid + "/stat", ""}, "", "b", "1"},
@@ -892,6 +892,25 @@ func TestNotifyLeavesNothing(t *testing.T) {
 	}
 	assert.Equal(t, fds, descriptors(t))
 	awaitGoroutines(goroutines)
+}
+
+// The descriptors that a probe needs are closed when it returns.
+func TestProbeLeavesNothing(t *testing.T) {
+	c := start(t, reexec.Command(t, "self"))
+	noProc := tableAt(t.TempDir())
+	before := descriptors(t)
+	probeAll := func() {
+		for range 10 {
+			probe(OS(), c.id)
+			probe(noProc, c.id)
+		}
+	}
+	probeAll()
+	assert.Equal(t, before, descriptors(t))
+	c.kill(t)
+	before = descriptors(t) // os.Process may have closed its own
+	probeAll()
+	assert.Equal(t, before, descriptors(t))
 }
 
 func BenchmarkProbe(b *testing.B) {

@@ -1,11 +1,6 @@
-//go:build !linux
+//go:build !unix && !windows
 
 package proc
-
-import (
-	"errors"
-	"fmt"
-)
 
 const maxPID = maxPID32
 
@@ -13,15 +8,11 @@ type osState struct{}
 
 func newOSTable() *osTable { return &osTable{} }
 
-// identify knows nothing: the system has no process table that can be asked.
+// identify knows nothing: the system has no process table that could be asked
+// (js, wasip1), or this package does not know how (plan9).
 func (t *osTable) identify() Identity { return Identity{} }
 
 // probe cannot tell.
 func (t *osTable) probe(Identity) (State, string) {
-	return Unknown, "this system cannot say which processes exist"
-}
-
-// notify has no such event.
-func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
-	return nil, nil, fmt.Errorf("proc: notify of process %d: %w", id.PID, errors.ErrUnsupported)
+	return Unknown, "nothing on this system says which processes exist"
 }

@@ -62,7 +62,7 @@ func FuzzParseStat(f *testing.F) {
 		}
 		assert.True(t, digits(s.start), "start %q", s.start)
 		assert.True(t, digits(s.threads), "threads %q", s.threads)
-		assert.Contains(t, string(b), ") "+string(s.state)+" ")
+		assert.Contains(t, string(b), ") "+string([]byte{s.state})+" ")
 		assert.Contains(t, string(b), " "+s.start+" ")
 		// A name in which everything is repeated changes nothing.
 		again, err := parseStat([]byte("7 (" + strings.ToValidUTF8(string(b), "") + string(b[strings.LastIndexByte(string(b), ')'):])))

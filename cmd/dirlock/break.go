@@ -1,5 +1,83 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"strings"
 
-func newBreak() *cobra.Command { return &cobra.Command{Use: "break", Hidden: true} }
+	"github.com/spf13/cobra"
+
+	"github.com/dirlock/dirlock/lock"
+)
+
+func newBreak() *cobra.Command {
+	var id string
+	var force, quiet bool
+	cmd := &cobra.Command{
+		Use:   "break [flags] DIR --owner ID",
+		Short: "Free a directory from an owner of whom nothing is known",
+		Long: `Free DIR from the one owner named ID, which "dirlock status" shows. If somebody
+else holds the lock by then, or nobody does, nothing happens.
+
+Nobody has to break the lock of a dead owner: the next one who wants the lock
+takes it. This command is for an owner of whom nobody knows whether it is alive:
+a process of another machine that will never come back, for example.
+
+An owner that is alive is broken only with --force. It is not stopped, goes on
+as if it had the lock, and so is not alone any more: stop it first, if you can.
+
+The exit status is 0 if the lock was broken, 1 if it was not, because the owner
+is alive or ID does not hold the lock; see "dirlock help exit-status" for others.`,
+		Example: `  dirlock status /srv/repo
+  dirlock break /srv/repo --owner 0b7fd5f3a0f14d5b8f3d4c1e2a697b10`,
+		Args:              takes(1, 1),
+		ValidArgsFunction: completeDirs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !isOwnerID(id) {
+				return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath()}
+			}
+			return breakOwner(cmd, args[0], id, force, quiet)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&id, "owner", "", "the `ID` of the owner to break, as \"dirlock status\" shows it")
+	flags.BoolVar(&force, "force", false, "break the owner even if it is alive")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "say nothing but errors")
+	_ = cmd.RegisterFlagCompletionFunc("owner", completeOwners)
+	return cmd
+}
+
+func breakOwner(cmd *cobra.Command, dir, id string, force, quiet bool) error {
+	l := lock.New(dir)
+	err := l.Break(cmd.Context(), id, force)
+	switch {
+	case errors.Is(err, lock.ErrAlive):
+		return exitError{exitConflict, err.Error() + "; stop it, or use --force"}
+	case errors.Is(err, lock.ErrOtherOwner):
+		return exitError{exitConflict, err.Error() + `; see "dirlock status" for who holds the lock`}
+	case err != nil || quiet:
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", dir, id)
+	return err
+}
+
+// isOwnerID tells whether s has the form of an owner's ID.
+func isOwnerID(s string) bool {
+	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// completeOwners completes the IDs of the owners of the directory that is on
+// the command line already.
+func completeOwners(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var ids []string
+	if len(args) > 0 {
+		s, _ := lock.New(args[0]).Status()
+		for _, level := range s.Levels {
+			if o := level.Owner; o.ID != "" {
+				ids = append(ids, cobra.CompletionWithDesc(o.ID, o.String()))
+			}
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

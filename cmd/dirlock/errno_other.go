@@ -1,8 +1,13 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package main
 
 import "errors"
 
-// errQuota is an error that does not happen here.
-var errQuota = errors.New("quota exceeded")
+// Nothing can be locked here, so that these errors do not occur.
+var (
+	errReadOnly = errors.New("read-only file system")
+	errFull     = errors.New("file system full")
+	errQuota    = errors.New("quota exceeded")
+	errNotDir   = errors.New("not a directory")
+)

@@ -4,5 +4,10 @@ package main
 
 import "syscall"
 
-// errQuota means that a user has used up his share of the file system.
-const errQuota = syscall.EDQUOT
+// What a system says when nothing can be written.
+const (
+	errReadOnly = syscall.EROFS
+	errFull     = syscall.ENOSPC
+	errQuota    = syscall.EDQUOT
+	errNotDir   = syscall.ENOTDIR
+)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 
 	"github.com/dirlock/dirlock/lock"
 )
@@ -74,13 +73,13 @@ func advise(err error) (code int, advice string) {
 		return exitUnsupported, "use a directory on another file system"
 	case errors.Is(err, fs.ErrNotExist):
 		return exitNoDir, "create the directory first"
-	case errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, errNotDir):
 		return exitNoDir, "give a directory, not a file"
 	case errors.Is(err, fs.ErrPermission):
 		return exitCannotWrite, "use a directory that this user may read and write"
-	case errors.Is(err, syscall.EROFS):
+	case errors.Is(err, errReadOnly):
 		return exitCannotWrite, "use a directory that can be written to"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, errQuota):
+	case errors.Is(err, errFull), errors.Is(err, errQuota):
 		return exitCannotWrite, "free some space"
 	}
 	return exitSystem, ""

@@ -4,8 +4,8 @@ package main
 
 import (
 	"errors"
-	"os/exec"
+	"syscall"
 )
 
 // killWithParent fails: the system has nothing for it.
-func killWithParent(*exec.Cmd) error { return errors.ErrUnsupported }
+func killWithParent() (*syscall.SysProcAttr, error) { return nil, errors.ErrUnsupported }

@@ -23,7 +23,8 @@ func execute(args []string) int {
 
 // newRoot makes the command with all its sub-commands.
 func newRoot() *cobra.Command {
-	cobra.MousetrapHelpText = "" // it asks Windows for the parent process at every start
+	cobra.MousetrapHelpText = ""       // it asks Windows for the parent process at every start
+	cobra.EnableCommandSorting = false // run comes first
 	root := &cobra.Command{
 		Use:   "dirlock",
 		Short: "Run commands under the lock of a directory",
@@ -41,9 +42,9 @@ package that it is made of, on the same directory.`,
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("unknown command %q", args[0]), "dirlock"}
 			}
-			return nil
+			return usageError{errors.New("no command given"), "dirlock"}
 		},
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(*cobra.Command, []string) error { return nil }, // so that Args is asked
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -76,5 +77,6 @@ func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // complain writes a line to the standard error.
 func complain(text string) {
-	fmt.Fprintln(os.Stderr, "dirlock:", strings.ReplaceAll(text, "\n", "; "))
+	text = strings.ReplaceAll(text, "\n", "; ") // as errors.Join has it
+	fmt.Fprintln(os.Stderr, "dirlock:", printable(text))
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,8 @@ type runFlags struct {
 	killChild bool
 	verbose   bool
 	quiet     bool
+
+	attr *syscall.SysProcAttr // of the child
 }
 
 func newRun() *cobra.Command {
@@ -47,9 +50,9 @@ ended. If somebody else holds the lock, wait until it is free.
 
 The exit status is that of COMMAND; or 128+N if signal N ended it. If the lock
 is held and dirlock does not wait any longer, the exit status is 1, or what -E
-says: 75 (EX_TEMPFAIL) is a good choice where COMMAND itself may exit with 1, and
-what mail systems and some cron daemons take for "later". See "dirlock help
-exit-status" for all of them, and "dirlock help signals".
+says: 75 (EX_TEMPFAIL, "try again later") is a good choice for cron jobs, and
+where COMMAND itself may exit with 1. See "dirlock help exit-status" for all of
+them, and "dirlock help signals".
 
 Flags may stand before or after DIR, but not after COMMAND. COMMAND inherits no
 file descriptor of dirlock's own: a daemon that it leaves behind does not keep
@@ -110,8 +113,9 @@ func (f *runFlags) check(cmd *cobra.Command, command []string) ([]string, error)
 		return nil, errors.New("both -n and -w given")
 	case f.verbose && f.quiet:
 		return nil, errors.New("both -v and -q given")
-	case f.conflict < 0 || f.conflict > 255:
-		return nil, fmt.Errorf("%d is not an exit status (0 to 255)", f.conflict)
+	}
+	if err := checkStatus(f.conflict); err != nil {
+		return nil, err
 	}
 	if hasLine {
 		command = shell(f.line)
@@ -122,16 +126,21 @@ func (f *runFlags) check(cmd *cobra.Command, command []string) ([]string, error)
 // run does it all.
 func (f *runFlags) run(dir string, command []string) error {
 	signals := catchSignals()
+	if f.killChild {
+		var err error
+		if f.attr, err = killWithParent(); err != nil {
+			return exitError{exitUnsupported, fmt.Sprintf("--kill-child: %v; run without it", err)}
+		}
+	}
 	if f.mkdir {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
-			code, advice := exitCannotWrite, "choose another directory, or create it yourself"
-			return exitError{code, fmt.Sprintf("%v; %s", err, advice)}
+			return err
 		}
 	}
 	l := lock.New(dir, lock.WithProcesses(table{proc.OS(), "dirlock run " + filepath.Base(command[0])}))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
 			return exitError{exitNoDir, err.Error() + "; create the directory first, or use --mkdir"}
 		}
 		return err
@@ -143,7 +152,7 @@ func (f *runFlags) run(dir string, command []string) error {
 		}
 		err = f.child(l, path, command, signals)
 	}
-	return errors.Join(err, nil)
+	return err
 }
 
 // resolve returns the path by which the lock knows a directory.
@@ -163,7 +172,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
 		return err
 	}
 	if f.nonblock || f.wait.set && f.wait.d == 0 {
-		return f.held(l, "")
+		return f.held(l, 0)
 	}
 	if err := f.refuseOwn(l); err != nil {
 		return err
@@ -185,7 +194,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
 		case err := <-done:
 			w.stop()
 			if errors.Is(err, context.DeadlineExceeded) {
-				return f.held(l, fmt.Sprintf("; gave up after %s", roughly(f.wait.d)))
+				return f.held(l, f.wait.d)
 			}
 			return err
 		case <-w.tick:
@@ -205,7 +214,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
 }
 
 // held is what ends dirlock if somebody else holds the lock.
-func (f *runFlags) held(l *lock.DirLock, after string) error {
+func (f *runFlags) held(l *lock.DirLock, waited time.Duration) error {
 	if f.quiet {
 		return exitError{f.conflict, ""}
 	}
@@ -213,7 +222,7 @@ func (f *runFlags) held(l *lock.DirLock, after string) error {
 	if err != nil {
 		return err
 	}
-	return exitError{f.conflict, summary(s, time.Now()) + after}
+	return stillHeld(s, waited, f.conflict, false)
 }
 
 // refuseOwn returns an error if the lock is held by a run that this one is part
@@ -271,11 +280,7 @@ func (f *runFlags) command(l *lock.DirLock, dir string, command []string, signal
 		envDir+"="+dir,
 		envOwner+"="+owner.ID,
 		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
-	if f.killChild {
-		if err := killWithParent(cmd); err != nil {
-			return exitError{exitUnsupported, "--kill-child: " + err.Error() + "; run without it"}
-		}
-	}
+	cmd.SysProcAttr = f.attr
 	if err := cmd.Start(); err != nil {
 		return cannotRun(command[0], err)
 	}

@@ -55,8 +55,12 @@ func inForeground() bool {
 		return false
 	}
 	defer unix.Close(tty)
-	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	foreground, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
+	if err != nil {
+		return false
+	}
+	group, err := unix.Getpgid(0)
+	return err == nil && group == foreground
 }
 
 // signalNumber returns N of the exit status 128+N.

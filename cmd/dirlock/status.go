@@ -2,10 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -28,27 +29,24 @@ func (s state) String() string {
 	return [...]string{"free", "held", "stale", "unreadable"}[s]
 }
 
-// stateOf follows TryLock through the level files.
-func stateOf(s lock.Status) state {
+// stateOf follows TryLock through the level files, and returns the level that
+// decides what the state is, if there is one.
+func stateOf(s lock.Status) (state, lock.Level) {
 	owner, ok := s.Owner()
-	switch {
-	case !ok:
-		return free
-	case owner.Err != nil:
-		return unreadable
-	case owner.State != proc.Dead:
-		return held
+	if !ok {
+		return free, lock.Level{}
 	}
-	// The recovery climbs to the first level that is free.
 	for i, level := range s.Levels {
-		if level.N != i || level.Err == nil && level.State != proc.Dead {
-			break // there it is; or somebody is there already
-		}
-		if level.Err != nil {
-			return unreadable
+		switch {
+		case level.N != i: // a recovery would get in here
+			return stale, owner
+		case level.Err != nil:
+			return unreadable, level
+		case level.State != proc.Dead:
+			return held, level
 		}
 	}
-	return stale
+	return stale, owner
 }
 
 func newStatus() *cobra.Command {
@@ -85,7 +83,8 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 				s, err := lock.New(dir).Status()
 				code, text := outcome(err)
 				if err == nil {
-					code = int(stateOf(s))
+					st, _ := stateOf(s)
+					code = int(st)
 				}
 				worst = max(worst, code)
 				if err == nil {
@@ -138,28 +137,35 @@ func report(s lock.Status, now time.Time) string {
 
 // summary says in one line what a status amounts to.
 func summary(s lock.Status, now time.Time) string {
-	owner, _ := s.Owner()
-	switch stateOf(s) {
+	dir := printable(s.Dir)
+	st, level := stateOf(s)
+	switch st {
 	case free:
-		return s.Dir + " is free"
-	case unreadable:
-		return s.Dir + " cannot be locked: " + firstErr(s).Error()
+		return dir + " is free"
 	case stale:
-		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", s.Dir, who(owner.Owner))
+		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", dir, who(level.Owner))
+	case unreadable:
+		return fmt.Sprintf("%s cannot be locked: %v", dir, level.Err)
 	}
-	if owner.State == proc.Unknown {
-		return fmt.Sprintf("%s is held by %s%s, of which nobody knows whether it is alive", s.Dir, who(owner.Owner), since(owner.Owner, now))
+	text := fmt.Sprintf("%s is held by %s%s", dir, who(level.Owner), since(level.Owner, now))
+	if level.N > 0 {
+		text = fmt.Sprintf("%s is being recovered by %s%s", dir, who(level.Owner), since(level.Owner, now))
 	}
-	return fmt.Sprintf("%s is held by %s%s", s.Dir, who(owner.Owner), since(owner.Owner, now))
+	if level.State == proc.Unknown {
+		text += ", which may be dead: " + level.Reason
+	}
+	return text
 }
 
-func firstErr(s lock.Status) error {
-	for _, level := range s.Levels {
-		if level.Err != nil {
-			return level.Err
+// printable makes a path safe to show on a terminal, and on one line. The names
+// in records are so already.
+func printable(path string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
 		}
-	}
-	return errors.New("for an unknown reason")
+		return r
+	}, path)
 }
 
 func who(o lock.Owner) string {
@@ -226,7 +232,8 @@ type jsonOwner struct {
 }
 
 func toJSON(s lock.Status, now time.Time) jsonStatus {
-	j := jsonStatus{Dir: s.Dir, State: stateOf(s).String(), Levels: []jsonLevel{}}
+	st, _ := stateOf(s)
+	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
 	for _, level := range s.Levels {
 		l := jsonLevel{Level: level.N, Path: level.Path, State: level.State.String(), Reason: level.Reason}
 		if level.Err != nil {

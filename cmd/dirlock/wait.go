@@ -1,5 +1,118 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"os"
+	"time"
 
-func newWait() *cobra.Command { return &cobra.Command{Use: "wait", Hidden: true} }
+	"github.com/spf13/cobra"
+
+	"github.com/dirlock/dirlock/lock"
+)
+
+// How often "dirlock wait" looks at the directory: at first, and at last.
+const (
+	shortestLook = time.Millisecond
+	longestLook  = 100 * time.Millisecond
+)
+
+func newWait() *cobra.Command {
+	var timeout waitTime
+	var quiet bool
+	conflict := exitConflict
+	cmd := &cobra.Command{
+		Use:   "wait [flags] DIR",
+		Short: "Wait until the lock of a directory is free",
+		Long: `Wait until nobody holds the lock of DIR, or its holder is dead. The lock is not
+taken, not even for a moment: others do not notice, and need not be able to
+write to the directory. So somebody else may have the lock again by the time
+that this command returns. To do something under the lock, use "dirlock run".
+
+The exit status is 0 when the lock is free, 1 (or what -E says) when it is still
+held after the time that -w allows; see "dirlock help exit-status" for others.`,
+		Example: `  # Wait for a running backup, if there is one, and do not start another.
+  dirlock wait /var/lib/backup
+
+  # At most ten seconds.
+  dirlock wait -w 10 /var/lib/backup || echo "still running"`,
+		Args:              takes(1, 1),
+		ValidArgsFunction: completeDirs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkStatus(conflict); err != nil {
+				return usageError{err, cmd.CommandPath()}
+			}
+			return waitUntilFree(args[0], timeout, conflict, quiet)
+		},
+	}
+	flags := cmd.Flags()
+	flags.VarP(&timeout, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s")
+	flags.IntVarP(&conflict, "conflict-exit-code", "E", conflict, "exit status `N` if the lock is still held")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
+	return cmd
+}
+
+func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error {
+	signals := catchSignals()
+	start := time.Now()
+	l := lock.New(dir)
+	var w *waiting
+	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
+		s, err := l.Status()
+		if err != nil {
+			return err
+		}
+		switch st, level := stateOf(s); st {
+		case free, stale:
+			w.stop()
+			return nil
+		case unreadable:
+			w.stop()
+			return level.Err
+		}
+		if timeout.set {
+			left := timeout.d - time.Since(start)
+			if left <= 0 {
+				w.stop()
+				return stillHeld(s, timeout.d, conflict, quiet)
+			}
+			pause = min(pause, left)
+		}
+		if w == nil {
+			w = newWaiting(os.Stderr, l.Status, start, quiet)
+		}
+		select {
+		case <-time.After(pause):
+		case <-w.tick:
+			w.show()
+		case sig := <-signals:
+			if ends(sig) {
+				w.stop()
+				return exitError{exitSignal + signalNumber(sig), ""}
+			}
+			w.show()
+		}
+	}
+}
+
+// stillHeld is what ends dirlock if it has waited long enough, or is not to wait.
+func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) error {
+	if quiet {
+		return exitError{conflict, ""}
+	}
+	text := summary(s, time.Now())
+	if st, _ := stateOf(s); st != held {
+		text = printable(s.Dir) + " was held until just now" // or else we would have it
+	}
+	if waited > 0 {
+		text += "; gave up after " + roughly(waited)
+	}
+	return exitError{conflict, text}
+}
+
+// checkStatus tells whether n can be an exit status.
+func checkStatus(n int) error {
+	if n < 0 || n > 255 {
+		return fmt.Errorf("%d is not an exit status (0 to 255)", n)
+	}
+	return nil
+}

@@ -19,11 +19,10 @@ type waiting struct {
 	ticker *time.Ticker
 	tick   <-chan time.Time // when to call show
 	shown  int              // columns that are to be cleared
-	silent bool
 }
 
 func newWaiting(out *os.File, status func() (lock.Status, error), start time.Time, quiet bool) *waiting {
-	w := &waiting{out: out, status: status, start: start, silent: quiet}
+	w := &waiting{out: out, status: status, start: start}
 	if quiet {
 		return w
 	}
@@ -34,10 +33,17 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 		return w
 	}
 	if s, err := status(); err == nil {
-		complain("waiting: " + summary(s, time.Now()))
+		if st, _ := stateOf(s); st == held {
+			complain("waiting: " + summary(s, time.Now()))
+		}
 	}
 	return w
 }
+
+// spare is how many columns at the end of the window the line leaves empty. Many
+// terminals go to the next line after the last column; and when the user presses
+// Ctrl-C, the terminal adds "^C".
+const spare = 3
 
 // show writes the line over the one before.
 func (w *waiting) show() {
@@ -49,25 +55,35 @@ func (w *waiting) show() {
 	if err != nil {
 		return
 	}
-	now := time.Now()
-	line := fmt.Sprintf("dirlock: waiting for %s: %s", roughly(now.Sub(w.start)), summary(s, now))
-	// The last column stays empty: many terminals go to the next line after it.
-	if line = line[:min(len(line), max(width-1, 0))]; len(line) < w.shown {
-		line += strings.Repeat(" ", min(w.shown, width-1)-len(line))
-	}
-	fmt.Fprint(w.out, "\r", line)
+	line := []rune(w.line(s, time.Now()))
+	line = line[:min(len(line), max(width-spare, 0))]
+	fmt.Fprint(w.out, "\r", string(line), strings.Repeat(" ", max(min(w.shown, width-spare)-len(line), 0)))
 	w.shown = len(line)
 }
 
-// stop clears the line.
+// line is what show writes. What matters most comes first, because a window can
+// be narrow.
+func (w *waiting) line(s lock.Status, now time.Time) string {
+	text := fmt.Sprintf("dirlock: waiting %s", now.Sub(w.start).Truncate(time.Second))
+	if st, level := stateOf(s); st == held {
+		verb := "held"
+		if level.N > 0 {
+			verb = "being recovered"
+		}
+		text += fmt.Sprintf(", %s%s by %s", verb, since(level.Owner, now), who(level.Owner))
+	}
+	return text + ": " + printable(s.Dir)
+}
+
+// stop clears the line. There need not be one, nor w.
 func (w *waiting) stop() {
-	if w.ticker == nil {
+	if w == nil || w.ticker == nil {
 		return
 	}
 	w.ticker.Stop()
 	w.ticker = nil
 	width, _ := terminalWidth(w.out)
-	if n := min(w.shown, width-1); n > 0 {
-		fmt.Fprint(w.out, "\r", strings.Repeat(" ", n), "\r")
+	if w.shown > 0 {
+		fmt.Fprint(w.out, "\r", strings.Repeat(" ", max(min(w.shown+spare, width)-1, 0)), "\r")
 	}
 }

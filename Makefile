@@ -1,0 +1,94 @@
+# `make` explains what there is to make.
+
+GO      ?= go
+SHELL   := bash
+
+# Modules are the directories of the go.mod files: the library, and those that
+# keep what it must not depend on.
+MODULES = $(patsubst %/,%,$(dir $(shell git ls-files -co --exclude-standard -- go.mod '*/go.mod')))
+TOOL    = $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## explain these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the command as bin/dirlock
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/dirlock ./cmd/dirlock
+
+.PHONY: test
+test: ## run all tests, the exhaustive search among them (2 minutes)
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run the short tests with the race detector
+	$(GO) test -race -short ./...
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: cover
+cover: ## fail if the tests cover less than 90 % of lock, fsys or proc
+	$(GO) test -short -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out \
+		./lock/... ./fsys/... ./proc/...
+	awk -v min=90 -f scripts/cover.awk cover.out
+
+# What is used on one of these systems is used.
+LINT_SYSTEMS = linux darwin freebsd windows
+.PHONY: lint
+lint: ## gofmt, go vet and staticcheck; golangci-lint if it is installed
+	@echo "gofmt -l"; out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	printf '%s\n' $(LINT_SYSTEMS) | sed 's/.*/&: GOOS=&/' | $(TOOL) staticcheck -matrix ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; \
+	else echo "golangci-lint is not installed: skipped"; fi
+
+.PHONY: generate
+generate: ## regenerate the mocks
+	rm -rf mocks/gomocks mocks/testifymocks
+	$(GO) generate ./mocks
+	$(TOOL) mockery --log-level=warn
+
+.PHONY: generate-check
+generate-check: ## fail if generating would change anything
+	scripts/generate-check
+
+.PHONY: tidy-check
+tidy-check: ## fail if the go.mod or go.sum of a module is not tidy
+	@set -e; for dir in $(MODULES); do \
+		echo "$$dir: go mod tidy -diff"; \
+		(cd $$dir && $(GO) mod tidy -diff); \
+	done
+
+.PHONY: cross
+cross: ## vet and build for every system and architecture of Go
+	scripts/cross
+
+.PHONY: explore
+explore: ## search more interleavings, exhaustively (minutes)
+	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m
+
+TORTURE ?= -duration 60s
+.PHONY: torture
+torture: ## kill lock holders at random for a minute, and watch for two owners
+	$(GO) run ./internal/testutil/torture $(TORTURE)
+
+.PHONY: bench
+bench: ## run the benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem ./lock ./fsys ./proc
+
+.PHONY: man
+man: ## write the manual page to bin/dirlock.1
+	mkdir -p bin
+	$(GO) run ./cmd/dirlock man >bin/dirlock.1
+
+.PHONY: clean
+clean: ## remove what the other targets left
+	rm -rf bin cover.out

@@ -1,0 +1,97 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// topics are the pages of help that belong to no single command.
+func topics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-status", Short: "What the exit statuses mean", Long: helpExitStatus},
+		{Use: "signals", Short: "What signals do to dirlock and its command", Long: helpSignals},
+		{Use: "environment", Short: "What the command finds in its environment", Long: helpEnvironment},
+		{Use: "json", Short: "What dirlock status --json prints", Long: helpJSON},
+	}
+}
+
+const helpExitStatus = `"dirlock run" passes on the exit status of its command, or 128+N if signal N
+ended it. Otherwise, as flock(1), sysexits(3) and the shell have them:
+
+    0    success
+    1    the lock is held (or what -E says); "status": held; "break": refused
+    2    "status": stale
+    3    "status": unreadable
+   64    a mistake in the command line
+   65    a level file that nobody can judge is in the way; nothing was touched
+   66    the directory does not exist, or is not a directory
+   69    the system or the file system cannot do what was asked for
+   71    any other error of the system
+   73    no permission, a read-only or a full file system
+   76    the command succeeded, but the lock was lost while it ran
+  126    the command cannot be executed
+  127    the command was not found
+  128+N  signal N ended dirlock while it waited
+
+Where -E N is to tell "held" from everything else, choose an N that the command
+itself does not use: 75 is EX_TEMPFAIL, "try again later".`
+
+const helpSignals = `While "dirlock run" waits, INT, TERM, HUP, QUIT, USR1 and USR2 end it at once,
+with nothing left behind. While its command runs, they and WINCH are passed on
+to the command, and dirlock goes on: it releases the lock when the command has
+ended, and not before. A signal that was ignored when dirlock was started stays
+ignored if it is HUP or INT: nohup(1) works.
+
+Keys like Ctrl-C make the terminal send INT or QUIT to every process of the
+foreground job, the command among them. So dirlock does not pass these two on
+while it is in the foreground job of its terminal: use TERM from elsewhere. STOP
+and TSTP stop dirlock and not the command, unless they come from the terminal,
+which stops both. The lock stays held.
+
+KILL cannot be passed on. If dirlock is killed, the lock is free at once, but
+the command goes on without it: others may run at the same time. With
+--kill-child the system (Linux, FreeBSD) sends KILL to the command then. It does
+not reach processes that the command has started, nor a command that gains
+privileges when it is executed.
+
+On Windows, Ctrl-C reaches both by the console, and nothing is passed on.`
+
+const helpEnvironment = `The command that "dirlock run" runs finds in its environment
+
+  DIRLOCK_DIR     the directory that is locked, without symbolic links
+  DIRLOCK_OWNER   the ID of the owner, as it stands in the file L0
+  DIRLOCK_OWNERS  the IDs of all runs that it is part of, outermost first
+
+dirlock reads DIRLOCK_OWNER and DIRLOCK_OWNERS to notice that it would wait for
+itself.`
+
+const helpJSON = `"dirlock status --json" prints one line for each directory, with an object:
+
+  dir     string  the directory, without symbolic links
+  state   string  "free", "held", "stale", "unreadable"; or "error" if the
+                  directory cannot be read
+  error   string  what is wrong, if state is "error"; else missing
+  levels  array   its level files, lowest first, empty if there are none
+
+If state is "held" or "stale", levels[0] is that of the holder. A level is
+
+  level   number  0 for the holder; more for those who died recovering, or are
+                  just about it
+  path    string  the file
+  state   string  of its owner: "alive", "dead", "unknown"; or "unreadable" if
+                  nobody can judge the file
+  reason  string  for state, in words
+  owner   object  or null if the file does not tell
+
+and an owner, with strings that are empty where its system could not tell, is
+
+  id           string   unique for each time that somebody acquires a lock
+  pid          number   the process
+  host         string   its machine
+  command      string   its name; "dirlock run NAME" if dirlock runs NAME
+  since        string   when it acquired the lock, by its machine's clock, in UTC
+                        (RFC 3339)
+  age_seconds  number   from then to now, by this machine's clock, never negative
+  start        string   which process of that number,
+  boot         string   of which run of the kernel,
+  namespace    string   in which PID namespace
+  witness      boolean  whether its kernel vouches for its life
+
+Fields may be added. What is here keeps its name and meaning.`

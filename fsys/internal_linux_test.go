@@ -1,0 +1,136 @@
+package fsys
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestFUSEOnDevice(t *testing.T) {
+	const mountinfo = `22 28 0:21 / /proc rw,nosuid - proc proc rw
+36 28 7:1 / /mnt/stick rw,relatime shared:1 master:2 - fuseblk /dev/loop1 rw,user_id=0
+37 28 0:45 / /mnt/a\040-\040b rw,relatime - fuse.sshfs host:/ rw
+38 28 0:46 / /mnt/host rw,relatime - virtiofs share rw
+cut short 7:9
+39 28 7:2 / /mnt/x rw -
+`
+	for dev, want := range map[uint64]bool{
+		unix.Mkdev(7, 1):  true,
+		unix.Mkdev(0, 45): false,
+		unix.Mkdev(0, 46): false,
+		unix.Mkdev(7, 9):  false,
+		unix.Mkdev(7, 2):  false,
+		unix.Mkdev(7, 3):  false,
+	} {
+		require.Equal(t, want, fuseOnDevice(strings.NewReader(mountinfo), dev), dev)
+	}
+}
+
+// Links by way of /proc are what kernels before 6.10 allow everybody.
+func TestLinkByProc(t *testing.T) {
+	defer byProc.Store(byProc.Load())
+	byProc.Store(true)
+	d, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	f, err := d.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.Equal(t, byUnnamed, d.(*osDir).way.Load(), "an unnamed file was linked in")
+	_, err = d.Create("L0", []byte("x"))
+	require.ErrorIs(t, err, unix.EEXIST)
+}
+
+// A sweep that looks at a temporary file before it is locked takes it away.
+func TestSweptBeforeItWasLocked(t *testing.T) {
+	dir, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	d := dir.(*osDir)
+	temp := d.tempName()
+	fd, err := open(temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644)
+	require.NoError(t, err)
+	f := &osFile{d: d, fd: fd}
+	defer f.Close()
+
+	sweeper, err := open(temp, unix.O_RDONLY, 0)
+	require.NoError(t, err)
+	require.NoError(t, flock(sweeper, lockShared))
+	require.Equal(t, errSwept, f.takeWitness())
+	require.NoError(t, closeFD(sweeper))
+
+	require.NoError(t, sweep(temp))
+	require.NoError(t, f.takeWitness())
+	for _, way := range []uint32{byLink, byRename, byGuard} {
+		d.way.Store(way)
+		require.Equal(t, errSwept, d.publish(f, temp, d.prefix+"L0"))
+	}
+}
+
+func TestWords(t *testing.T) {
+	require.Equal(t, "none free held", NoWitness.String()+" "+Free.String()+" "+Held.String())
+}
+
+// bare is a directory that can do nothing more than it must.
+type bare struct{ Dir }
+
+func TestAbilitiesThatAreMissing(t *testing.T) {
+	d, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	b := bare{d}
+	require.False(t, Local(b))
+	yes, err := Witnesses(b)
+	require.NoError(t, err)
+	require.False(t, yes)
+	require.NoError(t, Sweep(b))
+	_, _, err = Notify(b, "L0")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// When events were lost, every waiter looks, and goes on waiting.
+func TestEventsWereLost(t *testing.T) {
+	d, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	f, err := d.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	defer f.Close()
+	changed, stop, err := Notify(d, "L0")
+	require.NoError(t, err)
+	defer stop()
+	events.mu.Lock()
+	watcher := events.watcher
+	events.mu.Unlock()
+	events.startOver(watcher)
+	<-changed
+	require.NoError(t, d.Remove("L0"))
+	<-changed
+	events.startOver(nil) // a watcher that has been closed meanwhile
+	require.Empty(t, changed)
+}
+
+// Nothing is left a while after the last waiter has gone.
+func TestWatcherIsClosed(t *testing.T) {
+	d, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	f, err := d.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	defer f.Close()
+	for range 10000 {
+		_, stop, err := Notify(d, "L0")
+		require.NoError(t, err)
+		stop()
+	}
+	events.mu.Lock()
+	watcher := events.watcher
+	events.mu.Unlock()
+	if watcher != nil {
+		require.Empty(t, watcher.WatchList())
+		for range watcher.Events { // until it is closed
+		}
+	}
+	_, stop, err := Notify(d, "L0")
+	require.NoError(t, err)
+	stop()
+	stop()
+}

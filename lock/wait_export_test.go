@@ -1,0 +1,41 @@
+package lock
+
+import (
+	"context"
+	"time"
+)
+
+// OnlyEvents makes a waiting Lock that has an event to wait for wait for
+// nothing else: no timer helps if the event does not come.
+func OnlyEvents(l *DirLock) {
+	l.pause = func(ctx context.Context, d time.Duration, changed, ended <-chan struct{}) error {
+		if changed == nil && ended == nil {
+			return pause(ctx, d, changed, ended)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-ended:
+		}
+		return ctx.Err()
+	}
+}
+
+// BeforePause calls f each time that a Lock goes to sleep.
+func BeforePause(l *DirLock, f func(d time.Duration)) {
+	sleep := l.pause
+	l.pause = func(ctx context.Context, d time.Duration, changed, ended <-chan struct{}) error {
+		f(d)
+		return sleep(ctx, d, changed, ended)
+	}
+}
+
+// SafetyMax is the longest time between two looks of a waiter that has events.
+const SafetyMax = safetyMax
+
+// Queues returns for how many directories goroutines of this process wait.
+func Queues() int {
+	queues.Lock()
+	defer queues.Unlock()
+	return len(queues.of)
+}

@@ -1,0 +1,737 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// waitDisk is a directory in memory, whose events a test can delay and drop,
+// and whose traffic it can count. Each process of a test has a waitFS of its
+// own, so that it has a queue of its own.
+type waitDisk struct {
+	mu       sync.Mutex
+	files    map[string]*waitFile
+	subs     map[chan struct{}]*waitFile
+	serial   uint64
+	reads    int
+	notifies int
+
+	late      time.Duration // after a change, the event comes
+	drop      bool          // events
+	notifyErr error
+	witnesses bool
+	remote    bool              // other machines can reach it
+	onRead    func(name string) // without mu
+	onNotify  func()            // the same
+}
+
+type waitFile struct {
+	disk *waitDisk
+	id   uint64
+	data []byte
+	open bool
+}
+
+type waitFS struct{ disk *waitDisk }
+
+type waitDir struct{ *waitDisk }
+
+func newWaitDisk() *waitDisk {
+	return &waitDisk{files: map[string]*waitFile{}, subs: map[chan struct{}]*waitFile{}}
+}
+
+func (f *waitFS) Dir(string) (fsys.Dir, error) { return waitDir{f.disk}, nil }
+
+func (d waitDir) Path() string { return "/dir" }
+
+func (d waitDir) fail(op, name string, err error) error {
+	return &fs.PathError{Op: op, Path: "/dir/" + name, Err: err}
+}
+
+func (d waitDir) Create(name string, data []byte) (fsys.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[name] != nil {
+		return nil, d.fail("create", name, fs.ErrExist)
+	}
+	d.serial++
+	f := &waitFile{disk: d.waitDisk, id: d.serial, data: slices.Clone(data), open: true}
+	d.files[name] = f
+	return f, nil
+}
+
+func (d waitDir) Read(name string) (fsys.Snapshot, error) {
+	if d.onRead != nil {
+		d.onRead(name)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+	f := d.files[name]
+	if f == nil {
+		return fsys.Snapshot{}, d.fail("read", name, fs.ErrNotExist)
+	}
+	s := fsys.Snapshot{Data: slices.Clone(f.data), ID: fsys.ID{f.id}}
+	if d.witnesses {
+		s.Witness = fsys.Free
+		if f.open {
+			s.Witness = fsys.Held
+		}
+	}
+	return s, nil
+}
+
+func (d waitDir) Replace(oldname, newname string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.files[oldname]
+	if f == nil {
+		return d.fail("replace", newname, fs.ErrNotExist)
+	}
+	d.changed(f)
+	d.changed(d.files[newname])
+	d.files[newname] = f
+	delete(d.files, oldname)
+	return nil
+}
+
+func (d waitDir) Remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[name] == nil {
+		return d.fail("remove", name, fs.ErrNotExist)
+	}
+	d.changed(d.files[name])
+	delete(d.files, name)
+	return nil
+}
+
+func (d waitDir) List(prefix string) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var names []string
+	for name := range d.files {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (d waitDir) Witnesses() (bool, error) { return d.witnesses, nil }
+
+func (d waitDir) Local() (bool, error) { return !d.remote, nil }
+
+func (d waitDir) Notify(name string) (<-chan struct{}, func(), error) {
+	if d.onNotify != nil {
+		d.onNotify()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.notifyErr != nil {
+		return nil, nil, d.fail("notify", name, d.notifyErr)
+	}
+	if d.files[name] == nil {
+		return nil, nil, d.fail("notify", name, fs.ErrNotExist)
+	}
+	c := make(chan struct{}, 1)
+	d.subs[c] = d.files[name]
+	d.notifies++
+	return c, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.subs, c)
+	}, nil
+}
+
+func (d *waitDisk) changed(f *waitFile) {
+	if d.drop {
+		return
+	}
+	for c, of := range d.subs {
+		if of != f {
+			continue
+		}
+		time.AfterFunc(d.late, func() {
+			select {
+			case c <- struct{}{}:
+			default:
+			}
+		})
+	}
+}
+
+func (d *waitDisk) watches() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.subs)
+}
+
+func (d *waitDisk) looks() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reads
+}
+
+func (f *waitFile) Intact(name string) (bool, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.files[name] == f, nil
+}
+
+func (f *waitFile) Close() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.open = false
+	return nil
+}
+
+// waitLog counts the messages of a lock.
+type waitLog struct {
+	mu       sync.Mutex
+	messages []string
+}
+
+func (w *waitLog) Enabled(context.Context, slog.Level) bool { return true }
+func (w *waitLog) WithAttrs([]slog.Attr) slog.Handler       { return w }
+func (w *waitLog) WithGroup(string) slog.Handler            { return w }
+func (w *waitLog) Handle(_ context.Context, r slog.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "err" {
+			r.Message += ": " + a.Value.String()
+		}
+		return true
+	})
+	w.messages = append(w.messages, r.Level.String()+" "+r.Message)
+	return nil
+}
+
+func (w *waitLog) polling() (found []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.messages {
+		if strings.HasPrefix(m, "DEBUG polling") {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// process returns the lock as a process of its own has it.
+func (d *waitDisk) process(p proc.Table, opts ...lock.Option) *lock.DirLock {
+	return lock.New("/dir", append([]lock.Option{lock.WithFS(&waitFS{d}), lock.WithProcesses(p)}, opts...)...)
+}
+
+// waitFor starts a Lock, and returns what tells how long it took.
+func waitFor(t *testing.T, l *lock.DirLock) (took func() time.Duration) {
+	t.Helper()
+	c := make(chan time.Duration, 1)
+	start := time.Now()
+	go func() {
+		assert.NoError(t, l.Lock())
+		c <- time.Since(start)
+	}()
+	synctest.Wait()
+	require.Empty(t, c, "the lock is held, and Lock does not wait")
+	return func() time.Duration { return <-c }
+}
+
+func TestLockWakesAtRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
+		require.NoError(t, a.Lock())
+		took := waitFor(t, b)
+		require.NoError(t, a.Unlock())
+		require.Zero(t, took(), "no beat of any kind")
+		require.NoError(t, b.Unlock())
+		require.Zero(t, disk.watches())
+	})
+}
+
+func TestLockWakesAtDeath(t *testing.T) {
+	for name, end := range map[string]func(*proc.FakeProcess){
+		"reaped": (*proc.FakeProcess).Kill,
+		"zombie": (*proc.FakeProcess).Zombie,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				p := procs.Start("a")
+				a, b := disk.process(p), disk.process(procs.Start("b"))
+				require.NoError(t, a.Lock())
+				took := waitFor(t, b)
+				end(p)
+				require.Zero(t, took())
+				require.NoError(t, b.Unlock())
+				require.Zero(t, disk.watches())
+			})
+		})
+	}
+}
+
+// A release between the look and the start of the watch is no event.
+func TestLockReleasedBeforeTheWatch(t *testing.T) {
+	for _, next := range []string{"free", "held by another"} {
+		t.Run(next, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				a, b, c := disk.process(procs.Start("a")), disk.process(procs.Start("b")), disk.process(procs.Start("c"))
+				require.NoError(t, a.Lock())
+				disk.onNotify = func() {
+					disk.onNotify = nil
+					assert.NoError(t, a.Unlock())
+					if next != "free" {
+						assert.NoError(t, c.Lock())
+						time.AfterFunc(time.Minute, func() { assert.NoError(t, c.Unlock()) })
+					}
+				}
+				start := time.Now()
+				require.NoError(t, b.Lock())
+				if next == "free" {
+					require.Zero(t, time.Since(start))
+				} else {
+					require.Equal(t, time.Minute, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+// A waiter of the handle that holds the lock is woken as well as any other.
+func TestLockWaitsForItsOwnHandle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newWaitDisk()
+		l := disk.process(proc.NewFake().Start("a"))
+		pauses := 0
+		lock.BeforePause(l, func(time.Duration) { pauses++ })
+		require.NoError(t, l.Lock())
+		took := waitFor(t, l)
+		time.Sleep(10 * time.Second)
+		require.NoError(t, l.Unlock())
+		require.Equal(t, 10*time.Second, took())
+		require.NoError(t, l.Unlock())
+		require.Less(t, pauses, 10)
+	})
+}
+
+// deaf is a process that never learns of another's death by itself.
+type deaf struct{ *proc.FakeProcess }
+
+func (deaf) Notify(proc.Identity) (<-chan struct{}, func(), error) {
+	return make(chan struct{}), func() {}, nil
+}
+
+// No event is needed: one that is lost costs time and nothing else.
+func TestLockSurvivesLostEvents(t *testing.T) {
+	for name, free := range map[string]func(*testing.T, *lock.DirLock, *proc.FakeProcess){
+		"release": func(t *testing.T, a *lock.DirLock, _ *proc.FakeProcess) { require.NoError(t, a.Unlock()) },
+		"death":   func(t *testing.T, a *lock.DirLock, p *proc.FakeProcess) { p.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				disk.drop = true
+				p := procs.Start("a")
+				a, b := disk.process(p), disk.process(deaf{procs.Start("b")})
+				require.NoError(t, a.Lock())
+				took := waitFor(t, b)
+				time.Sleep(time.Hour)
+				free(t, a, p)
+				after := took() - time.Hour
+				require.LessOrEqual(t, after, lock.SafetyMax)
+				require.NoError(t, b.Unlock())
+			})
+		})
+	}
+}
+
+func TestLockPollsWithoutEvents(t *testing.T) {
+	const longest = 100 * time.Millisecond
+	for _, test := range []struct {
+		name   string
+		events error
+		opts   []lock.Option
+		why    string
+	}{
+		{"switched off", nil, []lock.Option{lock.WithoutEvents()}, "switched off"},
+		{"unsupported", errors.ErrUnsupported, nil, "unsupported"},
+		{"limit reached", fs.ErrInvalid, nil, "invalid"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs, log := newWaitDisk(), proc.NewFake(), &waitLog{}
+				disk.notifyErr = test.events
+				a, c := disk.process(procs.Start("a")), disk.process(procs.Start("c"))
+				p := procs.Start("b")
+				b := disk.process(p, append(test.opts, lock.WithLogger(slog.New(log)))...)
+				require.NoError(t, a.Lock())
+				took := waitFor(t, b)
+
+				time.Sleep(time.Minute)
+				require.NoError(t, a.Unlock())
+				require.NoError(t, c.Lock())
+				before := disk.looks()
+				time.Sleep(time.Minute)
+				require.LessOrEqual(t, disk.looks()-before, int(time.Minute/(longest/2))+20)
+				require.NoError(t, c.Unlock())
+				require.LessOrEqual(t, took()-2*time.Minute, longest)
+
+				said := log.polling()
+				require.Len(t, said, 1, "it says so once, and not for each owner")
+				require.Contains(t, said[0], test.why)
+				require.NoError(t, b.Unlock())
+			})
+		})
+	}
+}
+
+// The end of a process in another PID namespace is no event here. The kernel's
+// witness tells, to those who ask.
+func TestLockPollsForAnotherNamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs, log := newWaitDisk(), proc.NewFake(), &waitLog{}
+		disk.witnesses = true
+		a := disk.process(procs.Container().Start("a"))
+		b := disk.process(procs.Start("b"), lock.WithLogger(slog.New(log)))
+		require.NoError(t, a.Lock())
+		took := waitFor(t, b)
+		time.Sleep(time.Minute)
+		disk.mu.Lock()
+		disk.files["L0"].open = false
+		disk.mu.Unlock()
+		require.LessOrEqual(t, took()-time.Minute, 100*time.Millisecond)
+		require.Len(t, log.polling(), 1)
+
+		// Its release is an event.
+		require.NoError(t, b.Unlock())
+		a = disk.process(procs.Container().Start("a"))
+		require.NoError(t, a.Lock())
+		took = waitFor(t, b)
+		require.NoError(t, a.Unlock())
+		require.Zero(t, took())
+	})
+}
+
+// A waiter that nothing can be known for must not be a busy one.
+func TestLockWaitsQuietly(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		put   func(d *waitDisk, procs *proc.Fake)
+		looks int // at most, in an hour
+	}{
+		{"living owner", func(d *waitDisk, procs *proc.Fake) {
+			_ = d.process(procs.Start("a")).Lock()
+		}, 60*60/15 + 10},
+		{"another machine", func(d *waitDisk, procs *proc.Fake) {
+			d.remote = true
+			_ = d.process(procs.Machine("far").Start("a")).Lock()
+		}, 60*60*20 + 20},
+		{"incomplete record", func(d *waitDisk, _ *proc.Fake) {
+			d.remote = true
+			_, _ = waitDir{d}.Create("L0", nil)
+		}, 60*60*20 + 20},
+		{"stopped in the middle of a recovery", func(d *waitDisk, procs *proc.Fake) {
+			p := procs.Start("dead")
+			_ = d.process(p).Lock()
+			l0 := d.files["L0"]
+			d.files = map[string]*waitFile{}
+			_ = d.process(procs.Start("stopped")).Lock()
+			d.files = map[string]*waitFile{"L0": l0, "L1": d.files["L0"]}
+			p.Kill()
+		}, (60*60/15 + 10) * 8 * 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				test.put(disk, procs)
+				l := disk.process(procs.Start("b"))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				require.ErrorIs(t, l.LockContext(ctx), context.DeadlineExceeded)
+				require.LessOrEqual(t, disk.looks(), test.looks)
+				require.Zero(t, disk.watches())
+			})
+		})
+	}
+}
+
+// Where every look finds another owner, the waiter must not spin, and not set
+// up a watch for each.
+func TestLockWithOwnersThatChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		p := procs.Start("a")
+		looks := 0
+		disk.onRead = func(string) {
+			if looks++; looks > 100_000 {
+				panic("it spins")
+			}
+			next := newWaitDisk()
+			_ = next.process(p).Lock()
+			disk.mu.Lock()
+			disk.files["L0"] = next.files["L0"]
+			disk.mu.Unlock()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l := disk.process(procs.Start("b"))
+		require.ErrorIs(t, l.LockContext(ctx), context.DeadlineExceeded)
+		require.Less(t, looks, 1000)
+		require.LessOrEqual(t, disk.notifies, 1)
+		require.Zero(t, disk.watches())
+	})
+}
+
+// A file that is gone whenever it is watched is not a reason to spin either.
+func TestLockWhenTheWatchComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		disk.notifyErr = fs.ErrNotExist
+		require.NoError(t, disk.process(procs.Start("a")).Lock())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, disk.process(procs.Start("b")).LockContext(ctx), context.DeadlineExceeded)
+		require.LessOrEqual(t, disk.looks(), 60*20+20)
+	})
+}
+
+func TestLockContextThatIsDone(t *testing.T) {
+	past, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+	}{
+		{"nil", nil, nil},
+		{"cancelled", cancelled, context.Canceled},
+		{"deadline in the past", past, context.DeadlineExceeded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			disk := newWaitDisk()
+			l := disk.process(proc.NewFake().Start("a"))
+			err := l.LockContext(test.ctx)
+			require.Error(t, err)
+			if test.err != nil {
+				require.ErrorIs(t, err, test.err)
+			}
+			var pathErr *fs.PathError
+			require.ErrorAs(t, err, &pathErr)
+			require.ErrorIs(t, l.Check(), lock.ErrNotHeld)
+			require.Empty(t, disk.files)
+			require.Zero(t, disk.looks())
+		})
+	}
+}
+
+// Whatever a cancelled waiter was doing, it stops at once and leaves nothing.
+func TestLockContextCancelled(t *testing.T) {
+	for name, opts := range map[string][]lock.Option{"events": nil, "polling": {lock.WithoutEvents()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, procs := newWaitDisk(), proc.NewFake()
+				a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"), opts...)
+				require.NoError(t, a.Lock())
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				for range 3 { // one looks, the others are in line behind it
+					wg.Go(func() { assert.ErrorIs(t, b.LockContext(ctx), context.Canceled) })
+				}
+				synctest.Wait()
+				start := time.Now()
+				cancel()
+				wg.Wait()
+				require.Zero(t, time.Since(start))
+				require.Zero(t, disk.watches())
+				require.Zero(t, lock.Queues())
+				require.Len(t, disk.files, 1)
+				require.NoError(t, a.Check())
+				require.NoError(t, a.Unlock())
+			})
+		})
+	}
+}
+
+// A waiter that is cancelled at the very moment at which it could have the lock
+// either has it or not.
+func TestLockContextCancelledAtAcquisition(t *testing.T) {
+	var got, gaveUp int
+	for range 500 {
+		synctest.Test(t, func(t *testing.T) {
+			disk, procs := newWaitDisk(), proc.NewFake()
+			a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
+			require.NoError(t, a.Lock())
+			ctx, cancel := context.WithCancel(t.Context())
+			errs := make(chan error, 1)
+			go func() { errs <- b.LockContext(ctx) }()
+			synctest.Wait()
+			go cancel()
+			require.NoError(t, a.Unlock())
+			if err := <-errs; err == nil {
+				got++
+				require.NoError(t, b.Check())
+				require.NoError(t, b.Unlock())
+			} else {
+				gaveUp++
+				require.ErrorIs(t, err, context.Canceled)
+				require.ErrorIs(t, b.Check(), lock.ErrNotHeld)
+			}
+			require.Empty(t, disk.files)
+			require.Zero(t, disk.watches())
+		})
+	}
+	t.Logf("%d got it, %d gave up", got, gaveUp)
+}
+
+// Goroutines of a process wait in line: only the first of them has watches and
+// looks at the directory.
+func TestLockInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		holder := disk.process(procs.Start("a"))
+		require.NoError(t, holder.Lock())
+
+		p, shared := procs.Start("b"), &waitFS{disk}
+		var handles []*lock.DirLock
+		for range 5 {
+			handles = append(handles, lock.New("/dir", lock.WithFS(shared), lock.WithProcesses(p)))
+		}
+		const waiters = 50
+		var order []int
+		var wg sync.WaitGroup
+		for i := range waiters {
+			wg.Go(func() {
+				l := handles[i%len(handles)]
+				assert.NoError(t, l.Lock())
+				order = append(order, i)
+				time.Sleep(time.Millisecond)
+				assert.NoError(t, l.Unlock())
+			})
+			synctest.Wait()
+		}
+		require.Equal(t, 1, disk.watches())
+		require.Less(t, disk.looks(), 10)
+		require.NoError(t, holder.Unlock())
+		wg.Wait()
+		require.Len(t, order, waiters)
+		require.True(t, slices.IsSorted(order), "first come, first served: %v", order)
+		require.Zero(t, disk.watches())
+		require.Zero(t, lock.Queues())
+		require.Empty(t, disk.files)
+	})
+}
+
+// Many waiters do not look in step: once they have lost a few times, they come
+// one by one.
+func TestLockCrowdSpreadsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		const waiters = 100
+		holder := disk.process(procs.Start("holder"))
+		require.NoError(t, holder.Lock())
+
+		looks := map[time.Time]int{}
+		disk.onRead = func(string) {
+			disk.mu.Lock()
+			defer disk.mu.Unlock()
+			looks[time.Now()]++
+		}
+		var crowds []int // the most looks at one moment, for each hold
+		var wg sync.WaitGroup
+		for i := range waiters {
+			l := disk.process(procs.Start(fmt.Sprint(i)))
+			wg.Go(func() {
+				assert.NoError(t, l.Lock())
+				time.Sleep(100 * time.Millisecond)
+				disk.mu.Lock()
+				most := 0
+				for _, n := range looks {
+					most = max(most, n)
+				}
+				crowds = append(crowds, most)
+				clear(looks)
+				disk.mu.Unlock()
+				assert.NoError(t, l.Unlock())
+			})
+		}
+		synctest.Wait()
+		clear(looks)
+		require.NoError(t, holder.Unlock())
+		wg.Wait()
+		require.Len(t, crowds, waiters)
+		require.Greater(t, crowds[0], waiters/2, "nobody knows of the crowd yet")
+		for _, n := range crowds[10:] {
+			require.LessOrEqual(t, n, waiters/4)
+		}
+	})
+}
+
+// Who locks again at once is always faster than those who must wake up. It must
+// not keep them out.
+func TestLockLetsSleepersGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		disk.late = 200 * time.Microsecond // to wake up
+		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
+		require.NoError(t, a.Lock())
+		took := waitFor(t, b)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 1000 {
+				time.Sleep(10 * time.Millisecond)
+				assert.NoError(t, a.Unlock())
+				assert.NoError(t, a.Lock())
+			}
+			assert.NoError(t, a.Unlock())
+		}()
+		require.Less(t, took(), 500*time.Millisecond)
+		require.NoError(t, b.Unlock())
+		<-done
+	})
+}
+
+// Nobody else pays for that: not who locks now and then.
+func TestLockAloneDoesNotPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newWaitDisk().process(proc.NewFake().Start("a"))
+		lock.BeforePause(l, func(d time.Duration) { t.Errorf("it pauses for %v", d) })
+		for range 1000 {
+			require.NoError(t, l.Lock())
+			time.Sleep(10 * time.Millisecond)
+			require.NoError(t, l.Unlock())
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+}
+
+// The errors of a directory that cannot be locked do not wait.
+func TestLockOfMissingDirectory(t *testing.T) {
+	dir := t.TempDir()
+	l := lock.New(dir)
+	require.NoError(t, os.Remove(dir))
+	require.ErrorIs(t, l.Lock(), fs.ErrNotExist)
+	require.ErrorIs(t, l.LockContext(t.Context()), fs.ErrNotExist)
+}

@@ -1,0 +1,222 @@
+package proc_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/proc"
+)
+
+func ExampleFake() {
+	procs := proc.NewFake()
+	p := procs.Start("backup")
+	owner, _ := p.Self() // what a lock would write down
+
+	show := func(table proc.Table) {
+		state, reason := table.Probe(owner)
+		fmt.Printf("%v: %s\n", state, reason)
+	}
+	contender := procs.Start("restore")
+	show(contender)
+	p.Kill()
+	show(contender)
+	procs.StartPID(owner.PID, "other")
+	show(contender)
+	// Output:
+	// alive: it is running
+	// dead: no process has this PID
+	// dead: its PID belongs to another process now
+}
+
+func identity(t *testing.T, table proc.Table) proc.Identity {
+	t.Helper()
+	id, err := table.Self()
+	require.NoError(t, err)
+	return id
+}
+
+func stateOf(table proc.Table, id proc.Identity) proc.State {
+	state, _ := table.Probe(id)
+	return state
+}
+
+func TestFakeLife(t *testing.T) {
+	f := proc.NewFake()
+	p, q := f.Start("p"), f.Start("q")
+	id := identity(t, p)
+	assert.Equal(t, 1, p.PID())
+	assert.Equal(t, 2, q.PID())
+	assert.Equal(t, "p", id.Command)
+
+	assert.Equal(t, proc.Alive, stateOf(q, id))
+	p.Hide()
+	assert.Equal(t, proc.Unknown, stateOf(q, id))
+	assert.Equal(t, proc.Alive, stateOf(p, id), "it sees itself")
+	assert.Panics(t, p.Reap, "it lives")
+
+	p.Zombie()
+	assert.Equal(t, proc.Dead, stateOf(q, id))
+	assert.Panics(t, func() { f.StartPID(1, "r") }, "a zombie has the PID")
+	p.Kill() // changes nothing
+	assert.Panics(t, func() { f.StartPID(1, "r") }, "a zombie has the PID")
+	p.Reap()
+	assert.Equal(t, proc.Dead, stateOf(q, id))
+
+	r := f.StartPID(1, "r")
+	assert.Equal(t, proc.Dead, stateOf(q, id))
+	assert.Equal(t, proc.Alive, stateOf(q, identity(t, r)))
+	p.Reap() // not of r
+	p.Kill()
+	p.Zombie()
+	assert.Equal(t, proc.Alive, stateOf(q, identity(t, r)))
+
+	id.Start = ""
+	assert.Equal(t, proc.Unknown, stateOf(q, id))
+	assert.Panics(t, func() { f.StartPID(0, "s") })
+	assert.Panics(t, func() { f.StartPID(-1, "s") })
+	assert.Panics(t, func() { f.StartPID(2, "s") })
+	assert.Equal(t, 3, f.Start("s").PID(), "2 is taken")
+	assert.Equal(t, "host1", identity(t, q).Host)
+}
+
+func TestFakePlaces(t *testing.T) {
+	f := proc.NewFake()
+	host := identity(t, f.Start("host"))
+	c, d := f.Container(), f.Container()
+	inC, inD := identity(t, c.Start("c")), identity(t, d.Start("d"))
+	far := f.Machine("host2")
+	there := identity(t, far.Start("far"))
+	inFar := identity(t, far.Container().Start("c"))
+
+	for _, id := range []proc.Identity{host, inC, inD, there, inFar} {
+		assert.Equal(t, 1, id.PID)
+	}
+	assert.Equal(t, host.Boot, inC.Boot)
+	assert.Equal(t, host.Boot, inD.Boot)
+	assert.NotEqual(t, host.Boot, there.Boot)
+	assert.Equal(t, there.Boot, inFar.Boot)
+	assert.NotEqual(t, host.Namespace, inC.Namespace)
+	assert.NotEqual(t, inC.Namespace, inD.Namespace)
+	assert.Equal(t, host.Namespace, there.Namespace, "as it is on Linux")
+	assert.Equal(t, inC.Namespace, inFar.Namespace, "as it may be on Linux")
+	assert.Equal(t, "host2", there.Host)
+
+	p := c.Start("p")
+	d.KillAll()
+	assert.Equal(t, proc.Alive, stateOf(p, inC), "another container ended")
+	c.KillAll()
+	assert.Equal(t, proc.Dead, stateOf(p, inC))
+	assert.Equal(t, 3, c.Start("again").PID())
+
+	p = c.Start("p")
+	f.Reboot()
+	assert.Equal(t, proc.Dead, stateOf(p, identity(t, p)), "containers end with their machine")
+	after := identity(t, f.Start("host"))
+	assert.Equal(t, 1, after.PID)
+	assert.NotEqual(t, host.Boot, after.Boot)
+	assert.NotEqual(t, there.Boot, after.Boot)
+	assert.Equal(t, after.Boot, identity(t, c.Start("c")).Boot)
+	assert.Equal(t, proc.Alive, stateOf(far.Start("x"), there), "the other machine runs")
+}
+
+func TestFakeIsDeterministic(t *testing.T) {
+	identities := func() (ids []proc.Identity) {
+		f := proc.NewFake()
+		for _, f := range []*proc.Fake{f, f.Container(), f.Machine("b")} {
+			ids = append(ids, identity(t, f.Start("a")), identity(t, f.Start("b")))
+		}
+		return ids
+	}
+	assert.Equal(t, identities(), identities())
+}
+
+func TestFakeNotify(t *testing.T) {
+	f := proc.NewFake()
+	p, q := f.Start("p"), f.Start("q")
+	notify := func() (<-chan struct{}, func()) {
+		ended, stop, err := proc.Notify(q, identity(t, p))
+		require.NoError(t, err)
+		return ended, stop
+	}
+	first, stopFirst := notify()
+	second, stopSecond := notify()
+	assert.Empty(t, first)
+	stopSecond()
+	p.Zombie()
+	assert.Len(t, first, 1)
+	assert.Empty(t, second, "stopped")
+	stopFirst()
+	p.Reap()
+	third, stopThird := notify()
+	assert.Len(t, third, 1)
+	stopThird()
+
+	r := f.Start("r")
+	ended, stop, err := proc.Notify(q, identity(t, r))
+	require.NoError(t, err)
+	f.Reboot()
+	assert.Len(t, ended, 1)
+	stop()
+}
+
+func TestFakeNotifyInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := proc.NewFake()
+		p := f.Start("p")
+		ended, stop, err := proc.Notify(f.Start("q"), identity(t, p))
+		require.NoError(t, err)
+		defer stop()
+		woken := false
+		go func() {
+			<-ended
+			woken = true
+		}()
+		synctest.Wait()
+		assert.False(t, woken)
+		p.Kill()
+		synctest.Wait()
+		assert.True(t, woken)
+	})
+}
+
+func TestFakeConcurrently(t *testing.T) {
+	f := proc.NewFake()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				p := f.Start("p")
+				ended, stop, err := proc.Notify(p, identity(t, p))
+				assert.NoError(t, err)
+				p.Kill()
+				<-ended
+				stop()
+				assert.Equal(t, proc.Dead, stateOf(p, identity(t, p)))
+				f.Container().Start("q").Zombie()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestNotifyUnsupported(t *testing.T) {
+	type table struct{ proc.Table }
+	_, _, err := proc.Notify(table{proc.NewFake().Start("p")}, proc.Identity{PID: 7})
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorContains(t, err, "process 7")
+}
+
+func TestState(t *testing.T) {
+	assert.Equal(t, "unknown alive dead unknown", fmt.Sprint(proc.Unknown, proc.Alive, proc.Dead, proc.State(9)))
+}
+
+func TestOSIsOneValue(t *testing.T) {
+	assert.True(t, proc.OS() == proc.OS())
+	assert.Equal(t, map[proc.Table]int{proc.OS(): 1}, map[proc.Table]int{proc.OS(): 1})
+}

@@ -1,0 +1,296 @@
+package proctest_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
+)
+
+// world is what a fake backend consists of.
+type world struct {
+	*proc.FakeProcess // the calling one
+	started           map[int]*proc.FakeProcess
+}
+
+// fake returns a backend of a fake table, as the table that change makes of it.
+func fake(change func(w world) proc.Table) proctest.Backend {
+	procs := proc.NewFake()
+	w := world{procs.Start("self"), map[int]*proc.FakeProcess{}}
+	return proctest.Backend{
+		Table: change(w),
+		Start: func() (proctest.Process, error) {
+			p := procs.Start("other")
+			w.started[p.PID()] = p
+			id, err := p.Self()
+			return proctest.Process{
+				ID:   id,
+				Kill: func() error { p.Zombie(); return nil },
+				Reap: func() error { p.Reap(); return nil },
+			}, err
+		},
+	}
+}
+
+func unchanged(w world) proc.Table { return w.FakeProcess }
+
+func TestFake(t *testing.T) {
+	proctest.Run(t, fake(unchanged))
+}
+
+func TestFakeInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		require.NoError(t, proctest.Check(fake(unchanged)))
+	})
+}
+
+// A table without events is not wrong.
+func TestWithoutNotifier(t *testing.T) {
+	type table struct{ proc.Table }
+	require.NoError(t, proctest.Check(fake(func(w world) proc.Table { return table{w} })))
+}
+
+// Nor is one that sees no start times: it never says that a process is alive.
+func TestWithoutStart(t *testing.T) {
+	b := fake(func(w world) proc.Table {
+		return broken{
+			world: w,
+			self: func() (proc.Identity, error) {
+				id, err := w.Self()
+				id.Start = ""
+				return id, err
+			},
+		}
+	})
+	start := b.Start
+	b.Start = func() (proctest.Process, error) {
+		p, err := start()
+		p.ID.Start = ""
+		return p, err
+	}
+	require.NoError(t, proctest.Check(b))
+}
+
+// broken is a table of which some methods are replaced.
+type broken struct {
+	world
+	self   func() (proc.Identity, error)
+	probe  func(proc.Identity) (proc.State, string)
+	notify func(proc.Identity) (<-chan struct{}, func(), error)
+}
+
+func (b broken) Self() (proc.Identity, error) {
+	if b.self != nil {
+		return b.self()
+	}
+	return b.world.Self()
+}
+
+func (b broken) Probe(id proc.Identity) (proc.State, string) {
+	if b.probe != nil {
+		return b.probe(id)
+	}
+	return b.world.Probe(id)
+}
+
+func (b broken) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
+	if b.notify != nil {
+		return b.notify(id)
+	}
+	return b.world.Notify(id)
+}
+
+// Each wrong table fails for its own reason.
+func TestBroken(t *testing.T) {
+	// probing changes the verdict of a table in some cases.
+	probing := func(f func(id proc.Identity, s proc.State, why string) (proc.State, string)) func(world) proc.Table {
+		return func(w world) proc.Table {
+			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+				s, why := w.Probe(id)
+				return f(id, s, why)
+			}}
+		}
+	}
+	selfing := func(f func(id proc.Identity, calls int) (proc.Identity, error)) func(world) proc.Table {
+		return func(w world) proc.Table {
+			var calls atomic.Int32 // of Self
+			return broken{world: w, self: func() (proc.Identity, error) {
+				id, _ := w.Self()
+				return f(id, int(calls.Add(1)))
+			}}
+		}
+	}
+	notifying := func(f func(w world, id proc.Identity) (<-chan struct{}, func(), error)) func(world) proc.Table {
+		return func(w world) proc.Table {
+			return broken{world: w, notify: func(id proc.Identity) (<-chan struct{}, func(), error) { return f(w, id) }}
+		}
+	}
+	var never chan struct{} // until the end of the test
+
+	for _, test := range []struct {
+		name  string
+		table func(world) proc.Table
+		want  string // in the error
+	}{
+		{"self fails", selfing(func(proc.Identity, int) (proc.Identity, error) {
+			return proc.Identity{}, errors.New("no idea")
+		}), "self: Self: no idea"},
+		{"self without PID", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
+			id.PID = 0
+			return id, nil
+		}), "self: Self: PID 0"},
+		{"two words", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
+			id.Boot = "two words"
+			return id, nil
+		}), `self: Self: Boot "two words" has a space`},
+		{"self changes", selfing(func(id proc.Identity, calls int) (proc.Identity, error) {
+			id.Start += strings.Repeat("0", calls)
+			return id, nil
+		}), "self: Self changes"},
+		{"self is dead", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
+			id.Start += "0"
+			return id, nil
+		}), "self: self: Probe"},
+		{"another namespace", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
+			id.Namespace += "0"
+			return id, nil
+		}), "alive: the process started is"},
+		{"no reason", probing(func(_ proc.Identity, s proc.State, _ string) (proc.State, string) {
+			return s, ""
+		}), "without a reason"},
+		{"a signal that ends it", func(w world) proc.Table {
+			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+				s, why := w.Probe(id)
+				if p := w.started[id.PID]; p != nil {
+					p.Zombie()
+				}
+				return s, why
+			}}
+		}, "alive: a live process: Probe"},
+		{"a signal to all", func(w world) proc.Table {
+			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+				if id.PID <= 0 {
+					for _, p := range w.started {
+						p.Zombie()
+					}
+				}
+				return w.Probe(id)
+			}}
+		}, "impossible PID: a live process, after probes of impossible PIDs"},
+		{"PIDs alone", probing(func(_ proc.Identity, s proc.State, why string) (proc.State, string) {
+			if why == "its PID belongs to another process now" {
+				return proc.Alive, why
+			}
+			return s, why
+		}), "other start: another start: Probe"},
+		{"unknown start is dead", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.Start == "" {
+				return proc.Dead, why
+			}
+			return s, why
+		}), "alive: a live process of unknown start"},
+		{"EPERM is dead", probing(func(_ proc.Identity, s proc.State, why string) (proc.State, string) {
+			if s == proc.Alive {
+				return proc.Dead, "operation not permitted"
+			}
+			return s, why
+		}), "alive: a live process: Probe"},
+		{"kill(-1)", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.PID == -1 {
+				return proc.Unknown, why
+			}
+			return s, why
+		}), "impossible PID: an impossible PID: Probe(PID -1"},
+		{"PID cut to 32 bits", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.PID > 1<<31-1 {
+				return proc.Unknown, why
+			}
+			return s, why
+		}), "impossible PID: an impossible PID: Probe"},
+		{"zombies live", probing(func(_ proc.Identity, s proc.State, why string) (proc.State, string) {
+			if strings.Contains(why, "reaped") {
+				return proc.Alive, why
+			}
+			return s, why
+		}), "death: a zombie: Probe"},
+		{"the dead are unknown", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.PID > 0 && strings.HasPrefix(why, "no process has") {
+				return proc.Unknown, why
+			}
+			return s, why
+		}), "death: a process that was reaped: Probe"},
+		{"notify fails", notifying(func(world, proc.Identity) (<-chan struct{}, func(), error) {
+			return nil, nil, errors.New("too many open files")
+		}), "notify: Notify: too many open files"},
+		{"no event", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			if s, _ := w.Probe(id); s == proc.Dead {
+				return w.Notify(id)
+			}
+			return never, func() {}, nil
+		}), "notify: the channel of a process that ends received nothing"},
+		{"no event for a zombie", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			if _, why := w.Probe(id); strings.Contains(why, "reaped") {
+				return never, func() {}, nil
+			}
+			return w.Notify(id)
+		}), "notify of the dead: the channel of a zombie received nothing"},
+		{"no event for nobody", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			if _, why := w.Probe(id); id.PID > 0 && strings.HasPrefix(why, "no process has") {
+				return never, func() {}, nil
+			}
+			return w.Notify(id)
+		}), "notify of the dead: the channel of a process that was reaped received nothing"},
+		{"no event for the impossible", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			if id.PID <= 0 {
+				return never, func() {}, nil
+			}
+			return w.Notify(id)
+		}), "impossible PID: the channel of an impossible PID received nothing"},
+		{"closes instead", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			c := make(chan struct{})
+			close(c)
+			return c, func() {}, nil
+		}), "notify: the channel of a process that ends is closed"},
+		{"closes on stop", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			c := make(chan struct{}, 1)
+			c <- struct{}{}
+			return c, func() { close(c) }, nil
+		}), "notify: the channel is closed after stop"},
+		{"stop hangs", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			c, stop, err := w.Notify(id)
+			if s, _ := w.Probe(id); s == proc.Alive {
+				stop = func() { <-never }
+			}
+			return c, stop, err
+		}), "stop: stop does not return"},
+		{"goroutines", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			go func() { <-never }()
+			return w.Notify(id)
+		}), "stop: stop leaks: "},
+		{"descriptors", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				return nil, nil, err
+			}
+			t.Cleanup(func() { f.Close() })
+			return w.Notify(id)
+		}), " descriptors before, "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// In a bubble, the patience of the suite costs nothing.
+			synctest.Test(t, func(t *testing.T) {
+				never = make(chan struct{})
+				defer close(never)
+				assert.ErrorContains(t, proctest.Check(fake(test.table)), test.want)
+			})
+		})
+	}
+}
