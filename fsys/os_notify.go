@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || illumos || netbsd || openbsd || solaris || windows
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
 
 package fsys
 
