@@ -75,14 +75,18 @@ cross: ## vet and build for every system and architecture of Go
 explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m
 
-TORTURE ?= -duration 60s
+TORTURE ?= -for 60s
 .PHONY: torture
 torture: ## kill lock holders at random for a minute, and watch for two owners
 	$(GO) run ./internal/testutil/torture $(TORTURE)
 
 .PHONY: bench
-bench: ## run the benchmarks of the packages
-	$(GO) test -run '^$$' -bench . -benchmem ./lock ./fsys ./proc
+bench: ## compare with other locks, in tables (10 minutes)
+	cd bench && $(GO) run .
+
+.PHONY: gobench
+gobench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: man
 man: ## write the manual page to bin/dirlock.1
