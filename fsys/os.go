@@ -16,12 +16,11 @@ import (
 // makes, where it needs any. [Sweep] removes those of the dead.
 const TempPrefix = ".dirlock-"
 
-// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] and
-// [Dir.Replace] of [OS] when another process was in the middle of the same kind
-// of operation for so long that it may be stopped. Nothing has changed, and
-// trying again later can succeed. It happens only on a file system that has
-// neither hard links nor a rename that refuses to replace, where those
-// operations take turns.
+// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] of [OS]
+// when another process was in the middle of the same for so long that it may be
+// stopped. Nothing has changed, and trying again later can succeed. It happens
+// only on a file system that has neither hard links nor a rename that refuses
+// to replace, where creators take turns.
 var ErrBusy = errors.New("directory is busy")
 
 // OS returns the real file system. All values are equal.

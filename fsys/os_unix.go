@@ -270,12 +270,10 @@ func (d *osDir) guarded(op func() error) error {
 	return op()
 }
 
-func (d *osDir) replace(oldpath, newpath string) error {
-	if d.way.Load() == byGuard {
-		return d.guarded(func() error { return rename(oldpath, newpath) })
-	}
-	return rename(oldpath, newpath)
-}
+// replace needs no guard: the name exists, so that whoever wants to create it
+// finds it taken, before and after. It must not have to wait for one either,
+// since it is the step that ends a recovery.
+func (d *osDir) replace(oldpath, newpath string) error { return rename(oldpath, newpath) }
 
 func remove(path string) error { return unlink(path) }
 

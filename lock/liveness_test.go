@@ -18,18 +18,19 @@ type oneFile struct {
 	memDir
 	fsys.Snapshot
 	local bool
+	mount string
 	err   error
 }
 
 func (d oneFile) Local() (bool, error)               { return d.local, d.err }
-func (d oneFile) Mount() (string, error)             { return "mount-1", nil }
+func (d oneFile) Mount() (string, error)             { return d.mount, nil }
 func (d oneFile) List(string) ([]string, error)      { return []string{"L0"}, nil }
 func (d oneFile) Read(string) (fsys.Snapshot, error) { return d.Snapshot, nil }
 
 // notLocalizer hides that the directory knows whether it is local.
 type notLocalizer struct{ fsys.Dir }
 
-func (n notLocalizer) Mount() (string, error) { return fsys.Mount(n.Dir), nil }
+func (d notLocalizer) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
 
 // fixedFS finds one directory, whatever the name.
 type fixedFS struct{ dir fsys.Dir }
@@ -71,9 +72,9 @@ func TestVerdict(t *testing.T) {
 		ns      string // the owner's; ours is ns-1
 		witness bool   // the owner has one, says its record
 		file    fsys.Witness
-		remote  bool // as we see the directory
-		guest   bool // the owner saw it as remote, we export it to him
-		mount   bool // the owner saw it by way of the same mount
+		remote  bool   // as we see the directory
+		guest   bool   // the owner saw it as remote, we export it to him
+		mount   string // the owner's, if remote; ours is mount-1
 		table   proc.State
 		want    proc.State
 		asks    bool // the process table
@@ -103,8 +104,11 @@ func TestVerdict(t *testing.T) {
 		// Same boot, another namespace: only the witness knows. The process
 		// table is not asked: the PID means somebody else there.
 		{name: "container, free", boot: here, ns: "ns-7", witness: true, file: freeFile, table: alive, want: dead, why: "another PID namespace"},
-		{name: "container, free, remote", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: true, table: alive, want: dead},
-		{name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: alive, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, same mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-1", table: alive, want: dead, why: "another PID namespace"},
+		{name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-2", table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, no mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, local to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, guest: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "hidden, free, remote, another mount", boot: here, ns: "ns-1", witness: true, file: freeFile, remote: true, mount: "mount-2", table: unknown, asks: true, want: alive},
 		{name: "container, nobody can tell", boot: here, ns: "ns-7", witness: true, table: dead, want: unknown, why: "another PID namespace"},
 		{name: "container, free file without witness", boot: here, ns: "ns-7", file: freeFile, table: dead, want: unknown},
 		{name: "container that does not tell", boot: here, ns: "", file: freeFile, table: dead, want: unknown},
@@ -127,11 +131,8 @@ func TestVerdict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			o := someOwner
 			o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
-			o.Local = !test.guest && !test.remote
-			if test.mount {
-				o.Mount = "mount-1"
-			}
-			d := oneFile{local: !test.remote, Snapshot: fsys.Snapshot{
+			o.Local, o.Mount = !test.guest && !test.remote, test.mount
+			d := oneFile{local: !test.remote, mount: "mount-1", Snapshot: fsys.Snapshot{
 				Data: lock.AppendRecord(nil, o), Witness: test.file, ID: fsys.ID{1},
 			}}
 			self := someOwner.Identity
@@ -167,7 +168,7 @@ func TestVerdict(t *testing.T) {
 			switch {
 			case test.file == heldFile:
 				want = alive
-			case test.witness && test.file == freeFile && !test.remote:
+			case test.witness && test.file == freeFile && !test.remote && !test.guest:
 				want = dead
 			}
 			check(t, d, self, want, "", false)
