@@ -54,6 +54,7 @@ type Violation struct {
 	config   *Config
 	start    string
 	acts     []action
+	exact    bool // acts has the silent steps, too
 }
 
 // Explore goes through all interleavings, depth first. It keeps nothing but a
