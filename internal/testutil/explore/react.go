@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
@@ -87,8 +88,7 @@ type node struct {
 	own     uint16 // bindings that are files of its own
 	segment uint16 // resets on the way here
 	others  []history
-	quick   bool // the pause has a short beat
-	watched bool // the pause ends when an event comes
+	beat    time.Duration // of a pause
 }
 
 // history is another way to a node at which the past is forgotten.
@@ -286,7 +286,7 @@ func (rs *reactions) run(prog int, path []step, salt byte, verify bool) (e edge,
 		if i == len(path) {
 			n = node{prog: uint8(prog), op: o, idle: idle, call: s.p.calls, left: s.p.left, pauses: s.p.paus, nb: len(s.b), segment: uint16(s.segment)}
 			if o.kind == opPause {
-				n.quick, n.watched = c.beat <= 100e6, c.changed
+				n.beat = c.beat
 			}
 			for k, b := range s.b {
 				if b.own {

@@ -66,6 +66,8 @@ type actors struct {
 	tr   *Trace
 	name map[string]string // of records
 	text []string          // replay
+	// Owners that were dead before.
+	ghosts []proc.Identity
 }
 
 type actor struct {
@@ -96,6 +98,7 @@ func newActors(cfg *Config, start string) *actors {
 			data := m.rs.record(id, [16]byte{0xee, byte(l)})
 			a.w.Put(levelName(l), data)
 			a.name[string(data)] = "stale " + string(rune('a'+l))
+			a.ghosts = append(a.ghosts, id)
 		case StartTorn:
 			a.w.Put(levelName(l), []byte(tornData))
 		case StartForeign:
@@ -310,7 +313,12 @@ func (a *actors) describe(th *actor, half bool) string {
 	case half:
 		return "does its owner have it open?"
 	case c.kind == opProbe || c.kind == opNotifyP:
-		who := "somebody"
+		who := "a process"
+		for _, id := range a.ghosts {
+			if id.PID == c.id.PID && id.Start == c.id.Start {
+				who = "its owner"
+			}
+		}
 		for i, p := range a.ps {
 			if p == nil {
 				continue

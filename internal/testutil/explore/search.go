@@ -272,12 +272,26 @@ func (w *walk) breadth() {
 
 // inspect checks what must hold of a new state.
 func (m *model) inspect(s *state) *violation {
+	if v := m.inspectAll(s); m.matters(v) {
+		return v
+	}
+	return nil
+}
+
+func (m *model) inspectAll(s *state) *violation {
 	if !m.mayRecover(s) {
 		return nil
 	}
 	for t := range m.nt {
 		if s.dead>>m.procOf[t]&1 == 0 && m.idle(s, t) && s.t[t].hold < 0 && !m.closing(s, t) {
 			if v := m.leaves(s, t); v != nil {
+				return v
+			}
+		}
+	}
+	for t := range m.nt {
+		if m.cfg.Rules.Waits && s.dead>>m.procOf[t]&1 == 0 && m.asleep(s, t) {
+			if v := m.wakes(s, t); v != nil {
 				return v
 			}
 		}
@@ -304,6 +318,47 @@ func (m *model) closing(s *state, t int) bool {
 	return n.call == Unlock && n.op.kind != opDone
 }
 
+// asleep tells whether a thread waits, and has no file.
+func (m *model) asleep(s *state, t int) bool {
+	return m.cfg.Rules.Waits && s.t[t].half == 0 && m.node(s, t).op.kind == opPause && m.leaves(s, t) == nil
+}
+
+// How long a waiter may sleep before it looks by itself.
+const (
+	longestPoll = 100 * time.Millisecond // if nothing would wake it
+	longestBeat = 2 * time.Second        // if events do, but can be lost
+)
+
+// wakes checks a waiter that sleeps while nobody has the lock or is about to
+// take it: either an event wakes it, or it looks soon enough by itself; and
+// when it looks, it gets the lock.
+func (m *model) wakes(s *state, t int) *violation {
+	n := m.node(s, t)
+	th := &s.t[t]
+	switch {
+	case n.beat > longestBeat:
+		return broken(NoLostWake, "%s sleeps for %v", m.threadName(t), n.beat)
+	case n.beat > longestPoll && !th.eventF && !th.eventP && !s.dropped:
+		return broken(NoLostWake, "%s sleeps for %v while nobody has the lock, and no event is on its way", m.threadName(t), n.beat)
+	case n.pauses > 1:
+		return nil // it may give up too soon to tell
+	}
+	now := *s
+	now.faults = 1
+	for range 200 {
+		if !m.can(&now, t) {
+			break
+		}
+		if v := m.step(&now, t, actStep); v != nil {
+			return v
+		}
+		if now.t[t].hold >= 0 {
+			return nil
+		}
+	}
+	return broken(NoLostWake, "%s waits although nobody has the lock, and looking does not help", m.threadName(t))
+}
+
 // mayRecover tells whether nobody is inside a call, and nobody owns the
 // directory who is not known to be dead. A process that nothing speaks of may
 // be anywhere: it could as well be dead.
@@ -317,7 +372,7 @@ func (m *model) mayRecover(s *state) bool {
 		if s.t[t].hold >= 0 && !s.t[t].lost {
 			return false
 		}
-		if tr>>p&1 != 0 && (!m.idle(s, t) || m.closing(s, t)) {
+		if tr>>p&1 != 0 && (!m.idle(s, t) && !m.asleep(s, t) || m.closing(s, t)) {
 			return false
 		}
 	}
@@ -401,3 +456,6 @@ func (m *model) alone(s state) *violation {
 	}
 	return nil
 }
+
+// Config returns the search that found the violation.
+func (v *Violation) Config() Config { return *v.config }

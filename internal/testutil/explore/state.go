@@ -61,6 +61,8 @@ type Config struct {
 	Deaths int
 	// Lone is the program that must acquire the lock when nobody is in its way.
 	Lone *Program
+	// Only is the property that is looked for, if it is not all of them.
+	Only string
 	// Verify runs the code under test again with other names and by other
 	// ways, to see that the search may treat them as one.
 	Verify bool

@@ -111,11 +111,15 @@ func (m *model) actions(s *state, acts []action) []action {
 	return acts
 }
 
-// mayMeddle tells whether the file's owner is between two calls: in the middle
-// of Unlock, nothing can protect the next owner from it.
+// mayMeddle tells whether a file is the lock of somebody who is between two
+// calls. In the middle of a call, nothing can protect the next owner.
 func (m *model) mayMeddle(s *state, f int8) bool {
-	by := s.f[f].by
-	return by < 0 || s.dead>>m.procOf[by]&1 != 0 || m.idle(s, int(by))
+	for t := range m.nt {
+		if s.t[t].hold == f && m.idle(s, t) {
+			return true
+		}
+	}
+	return false
 }
 
 // silent tells whether the next operation of a thread changes nothing, has the
@@ -125,7 +129,7 @@ func (m *model) silent(s *state, t int) bool {
 	th := &s.t[t]
 	if th.half != 0 {
 		f := &s.f[m.halfFile(th)]
-		return !(m.cfg.Rules.Faults && s.faults == 0) && (!f.open || s.ownerDead(f.owner))
+		return !(m.cfg.Rules.Faults && s.faults == 0) && (!f.open || s.ownerDead(f.owner) || m.place(m.procOf[t], f.owner) == placeBoot)
 	}
 	if m.cfg.Rules.Faults && s.faults == 0 {
 		return false
@@ -182,8 +186,20 @@ func (m *model) halfFile(th *thread) int8 {
 	return th.b[th.half.rel()]
 }
 
+// matters tells whether the search looks for violations of this property.
+func (m *model) matters(v *violation) bool {
+	return v != nil && (m.cfg.Only == "" || m.cfg.Only == v.property)
+}
+
 // apply lets something happen.
 func (m *model) apply(s *state, a action) *violation {
+	if v := m.happen(s, a); m.matters(v) {
+		return v
+	}
+	return nil
+}
+
+func (m *model) happen(s *state, a action) *violation {
 	switch who := a.who(); a.kind() {
 	case actStep, actFail, actFailDone, actCancel:
 		return m.step(s, who, a.kind())
@@ -283,6 +299,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 		}
 	}
 	var r result
+	var bad *violation // of what it does to files
 	o := n.op
 	if how == actFail || how == actFailDone {
 		s.faults++
@@ -308,7 +325,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 		if th.half != 0 {
 			f := &s.f[m.halfFile(th)]
 			w := result(1) // free
-			if f.open && !s.ownerDead(f.owner) {
+			if f.open && !s.ownerDead(f.owner) && m.place(p, f.owner) != placeBoot {
 				w = 2
 			}
 			if how == actFail {
@@ -334,12 +351,10 @@ func (m *model) step(s *state, t int, how action) *violation {
 			r = resGone
 			break
 		}
-		if v := m.mayTouch(s, t, f, "renames"); v != nil {
-			return v
-		}
+		bad = m.mayTouch(s, t, f, "renames")
 		if old := s.lv[o.b]; old >= 0 {
-			if v := m.mayTouch(s, t, old, "replaces"); v != nil {
-				return v
+			if v := m.mayTouch(s, t, old, "replaces"); bad == nil {
+				bad = v
 			}
 			m.unlink(s, int(o.b))
 		}
@@ -361,9 +376,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 			r = resGone
 			break
 		}
-		if v := m.mayTouch(s, t, f, "removes"); v != nil {
-			return v
-		}
+		bad = m.mayTouch(s, t, f, "removes")
 		m.unlink(s, int(o.a))
 		r = resOK
 	case opList:
@@ -432,7 +445,11 @@ func (m *model) step(s *state, t int, how action) *violation {
 			r = resErrDone
 		}
 	}
-	return m.react(s, t, r)
+	v := m.react(s, t, r)
+	if m.matters(bad) {
+		return bad
+	}
+	return v
 }
 
 // see describes a file to a thread, and makes it known.

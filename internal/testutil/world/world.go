@@ -78,6 +78,11 @@ func (w *World) Add(p *proc.FakeProcess) *Process { return &Process{w, p} }
 // Table returns the process table that the process sees.
 func (p *Process) Table() *proc.FakeProcess { return p.p }
 
+func (p *Process) boot() string {
+	id, _ := p.p.Self()
+	return id.Boot
+}
+
 // Kill ends the process: the kernel vouches for it no more. Code that runs in
 // it is not stopped.
 func (p *Process) Kill() {
@@ -207,7 +212,7 @@ func (d *Dir) Peek(name string) (fsys.Snapshot, func() fsys.Witness, error) {
 		switch {
 		case w.NoWitness:
 			return fsys.NoWitness
-		case f.holder != nil:
+		case f.holder != nil && f.holder.boot() == d.p.boot():
 			return fsys.Held
 		}
 		return fsys.Free
