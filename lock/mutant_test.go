@@ -144,7 +144,7 @@ var mutants = []mutant{
 	{
 		name: "Unlock does not look", file: "lock.go",
 		old:   "found, err := l.remove(h, 0)",
-		new:   "err := l.dir.Remove(levelName(0))\n\tfound := err == nil",
+		new:   "found := l.dir.Remove(levelName(0)) == nil\n\tvar err error",
 		hunts: "meddler", property: explore.OwnFiles,
 		why: "the lock was lost, and the file is the next owner's",
 	},
@@ -158,7 +158,7 @@ var mutants = []mutant{
 	{
 		name: "Unlock of a lost lock succeeds", file: "lock.go",
 		old:   "if !found {",
-		new:   "if false {",
+		new:   "if !found && false {",
 		hunts: "meddler", property: explore.Answers,
 		why: "what the lock protected may have had two users, and nobody is told",
 	},
@@ -200,18 +200,18 @@ var mutants = []mutant{
 		why: "the dead are not known to be dead",
 	},
 	{
-		name: "the witness is not asked", file: "liveness.go",
-		old:   "if witness == fsys.Held {",
-		new:   "if false {",
-		hunts: "containers", property: "",
-		why:   "",
+		name: "a witness that cannot be asked is free", file: "liveness.go",
+		old:   "released := o.Witness && witness == fsys.Free",
+		new:   "released := o.Witness",
+		hunts: "containers-faults", property: explore.OwnFiles,
+		why: "the question fails, and the owner lives in another container",
 	},
 	{
 		name: "the watch begins after the last look", file: "wait.go",
 		old:   "\treturn w, true\n}",
 		new:   "\treturn w, false\n}",
-		hunts: "wait", property: explore.NoLostWake,
-		why: "the lock is released between the look and the beginning of the watch",
+		hunts: "wait wait-owners", property: explore.NoLostWake,
+		why: "the lock goes from one to another between the look and the beginning of the watch, and the new owner's death wakes nobody",
 	},
 	{
 		name: "a watch covers any owner", file: "wait.go",
@@ -232,6 +232,7 @@ func hunts() []explore.Config {
 		{Name: "full-stack", Procs: alike(1, once), Start: every},
 		{Name: "2x1-faults", Rules: explore.Rules{Faults: true}, Procs: alike(2, once), Deaths: 1, Start: stacks("-S", 0)},
 		{Name: "hosts", Rules: explore.Rules{Network: true}, Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once)}, Deaths: 1, Start: stacks("-S", 1)},
+		{Name: "containers-faults", Rules: explore.Rules{Witness: true, Faults: true}, Procs: []explore.Process{on(0, 0, once), on(0, 1, once)}, Start: empty},
 		{Name: "handles", Procs: []explore.Process{process(once, once)}, Start: empty},
 		{Name: "wait-owners", Rules: explore.Rules{Events: true, Waits: true}, Procs: []explore.Process{process(once), process(once), process(waiter)}, Deaths: 1, Start: empty},
 	}

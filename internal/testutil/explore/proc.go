@@ -33,7 +33,7 @@ type Proc struct {
 	self  proc.Identity
 	rules Rules
 	draws int
-	nonce [16]byte // the last one drawn
+	nonce [16]byte  // the last one drawn
 	fixed *[16]byte // drawn instead
 	salt  byte
 	paus  uint8 // pauses in this call
@@ -46,22 +46,22 @@ type Proc struct {
 type callKind uint8
 
 const (
-	opNone     callKind = iota
-	opDone              // the program has ended
-	opCreate            // name
-	opRead              // name
-	opReplace           // name, name2
-	opRemove            // name
-	opList              //
-	opIntact            // file, name
-	opClose             // file
-	opProbe             // id
-	opPause             // beat, watched
-	opNotify            // name
-	opNotifyP           // id
-	opSelf              //
-	opWitnesses         //
-	opLocal             //
+	opNone      callKind = iota
+	opDone               // the program has ended
+	opCreate             // name
+	opRead               // name
+	opReplace            // name, name2
+	opRemove             // name
+	opList               //
+	opIntact             // file, name
+	opClose              // file
+	opProbe              // id
+	opPause              // beat, watched
+	opNotify             // name
+	opNotifyP            // id
+	opSelf               //
+	opWitnesses          //
+	opLocal              //
 )
 
 var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local"}

@@ -149,7 +149,7 @@ func (a *actors) stop() {
 func (a *actors) begin(t int) {
 	th := a.th[t]
 	if th.p != nil {
-		return
+		return // the lone one always has
 	}
 	pi := a.m.procOf[t]
 	if a.ps[pi] == nil {
@@ -454,7 +454,7 @@ func outcome(err error, ok string) string {
 func play(cfg *Config, start string, acts []action) (*Trace, error) {
 	a := newActors(cfg, start)
 	defer a.stop()
-	var v *violation
+	v := a.m.inspect(a.s)
 	for i, x := range acts {
 		if v != nil {
 			return nil, fmt.Errorf("%w: the schedule goes on after the violation of %q in step %d", ErrReplay, v.property, i)
@@ -470,8 +470,35 @@ func play(cfg *Config, start string, acts []action) (*Trace, error) {
 	if v != nil {
 		a.tr.Property, a.tr.Detail = v.property, v.detail
 	}
-	a.tr.Replay = strings.Join([]string{version, cfg.Name, start, strings.Join(a.text, "")}, ":")
+	text := strings.Join(a.text, "")
+	if v != nil && v.lone {
+		a.alone()
+	}
+	a.tr.Replay = strings.Join([]string{version, cfg.Name, start, text}, ":")
 	return a.tr, nil
+}
+
+// alone lets the lone process show what it does after a schedule.
+func (a *actors) alone() {
+	defer a.m.comeAlone(a.s)()
+	t := a.m.lone
+	a.ps = append(a.ps, a.w.Start("prog"))
+	th := &actor{}
+	a.th = append(a.th, th)
+	a.tr.Lanes = append(a.tr.Lanes, "a lone process")
+	id, _ := a.ps[len(a.ps)-1].Table().Self()
+	th.p = &Proc{rules: a.m.cfg.Rules, self: id, draws: 1000 * t}
+	th.next, th.stop = start(a.m.cfg.Lone, th.p)
+	th.call, _ = th.next()
+	a.marks(th)
+	for a.m.can(a.s, t) {
+		if v, err := a.act(actStep | action(t)); v != nil || err != nil {
+			return
+		}
+		if len(a.tr.Steps[len(a.tr.Steps)-1].Marks) > 0 {
+			return
+		}
+	}
 }
 
 // Trace runs the schedule of the violation with the real code, all threads side

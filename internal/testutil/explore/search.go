@@ -419,12 +419,7 @@ func (m *model) loneKey(s *state) uint64 {
 // of the world in which nobody else does anything.
 func (m *model) alone(s state) *violation {
 	t := m.lone
-	live := m.nt
-	m.nt = m.lone + 1
-	defer func() { m.nt = live }()
-	// Nobody else remembers or watches anything here.
-	s.faults, s.t[t] = 1, thread{hold: none, watchF: none, watchP: none}
-	_, s.t[t].node = m.rs.program(m.cfg.Lone)
+	defer m.comeAlone(&s)()
 	held, recovers := false, s.lv[0] >= 0
 	for range 1000 {
 		n := m.node(&s, t)
@@ -433,25 +428,25 @@ func (m *model) alone(s state) *violation {
 		}
 		was := s.t[t].hold
 		if v := m.step(&s, t, actStep); v != nil {
-			return v
+			return v.alone()
 		}
 		if s.t[t].hold >= 0 && was < 0 {
 			held = true
 			for l, f := range s.lv {
 				if l > 0 && f >= 0 {
 					if recovers {
-						return broken(Clean, "a lone process has recovered the lock, and L%d is still there", l)
+						return broken(Clean, "a lone process has recovered the lock, and L%d is still there", l).alone()
 					}
 				}
 			}
 		}
 	}
 	if !held {
-		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock")
+		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock").alone()
 	}
 	for l, f := range s.lv {
 		if f >= 0 && int(s.f[f].by) == t {
-			return broken(Clean, "a lone process has released the lock, and L%d is still there", l)
+			return broken(Clean, "a lone process has released the lock, and L%d is still there", l).alone()
 		}
 	}
 	return nil
@@ -459,3 +454,14 @@ func (m *model) alone(s state) *violation {
 
 // Config returns the search that found the violation.
 func (v *Violation) Config() Config { return *v.config }
+
+// comeAlone lets the lone process come, and returns a function that undoes what
+// it does to the model. Nobody else does anything from here on.
+func (m *model) comeAlone(s *state) (undo func()) {
+	live := m.nt
+	m.nt = m.lone + 1
+	s.faults = 1 // none are injected any more
+	s.t[m.lone] = thread{hold: none, watchF: none, watchP: none}
+	_, s.t[m.lone].node = m.rs.program(m.cfg.Lone)
+	return func() { m.nt = live }
+}

@@ -10,7 +10,7 @@ import (
 // silently smaller search.
 const (
 	maxLevels   = 8
-	maxThreads  = 6
+	maxThreads  = 6 // with the lone one
 	maxFiles    = 30
 	maxBindings = 20
 )
@@ -182,7 +182,7 @@ func newModel(cfg *Config) *model {
 	m.nt, m.np = len(m.procOf), len(cfg.Procs)
 	m.lone = m.nt
 	m.procOf = append(m.procOf, m.np)
-	if m.nt+1 > maxThreads+1 {
+	if m.nt+1 > maxThreads {
 		panic("explore: too many threads")
 	}
 	return m

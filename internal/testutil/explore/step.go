@@ -44,10 +44,15 @@ type faultCount struct {
 	surfaced, acquired, refused, released, other int
 }
 
-type violation struct{ property, detail string }
+type violation struct {
+	property, detail string
+	lone             bool // it is the lone process that breaks the property
+}
+
+func (v *violation) alone() *violation { v.lone = true; return v }
 
 func broken(property, format string, args ...any) *violation {
-	return &violation{property, fmt.Sprintf(format, args...)}
+	return &violation{property: property, detail: fmt.Sprintf(format, args...)}
 }
 
 // can tells whether a thread has a step to take.
@@ -528,7 +533,7 @@ func (m *model) react(s *state, t int, r result) *violation {
 // mark handles what a program tells of itself.
 func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 	th := &s.t[t]
-	if k.kind != markCall && k.kind != markPause {
+	if k.kind != markCall && k.kind != markPause && k.kind != markWrong {
 		if th.faulty {
 			m.count(s.site, k.kind)
 		}
@@ -550,20 +555,17 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 				return broken(Exclusion, "%s acquires the lock while %s holds it", m.threadName(t), m.threadName(u))
 			}
 		}
-		for l := range s.lv {
-			if f := s.lv[l]; f >= 0 && s.f[f].debt == int8(t)+1 {
-				s.f[f].debt = 0
-				if !th.faulty {
-					return broken(Clean, "%s has recovered the lock, and L%d of a dead owner is still there", m.threadName(t), l)
-				}
-			}
+		if l := m.settleDebts(s, t); l > 0 && !th.faulty {
+			return broken(Clean, "%s has recovered the lock, and L%d of a dead owner is still there", m.threadName(t), l)
 		}
 	case markRefused:
 		if m.cfg.Rules.Held && !th.busy {
 			return broken(NoFalseHeld, "%s was refused the lock, and nobody that may be alive had it or was recovering it meanwhile", m.threadName(t))
 		}
+		m.settleDebts(s, t)
 		return m.leaves(s, t)
 	case markFailed, markError:
+		m.settleDebts(s, t)
 		if k.kind == markError && !m.mayFail(s, t) {
 			return broken(Answers, "%s got an error for no reason: %s", m.threadName(t), k.text)
 		}
@@ -586,6 +588,18 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		return broken(Answers, "%s: %s", m.threadName(t), k.text)
 	}
 	return nil
+}
+
+// settleDebts forgets what a thread had to remove, at the end of its call, and
+// returns a level that is still there, or 0.
+func (m *model) settleDebts(s *state, t int) (level int) {
+	for l, f := range s.lv {
+		if f >= 0 && s.f[f].debt == int8(t)+1 {
+			s.f[f].debt = 0
+			level = l
+		}
+	}
+	return level
 }
 
 func (m *model) count(site faultSite, k markKind) {
