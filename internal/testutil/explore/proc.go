@@ -211,11 +211,15 @@ func (p *Proc) Pause(ctx context.Context, d time.Duration, changed, ended <-chan
 		return err
 	}
 	p.paus++
-	if !p.rules.Waits {
+	if p.forgetful() {
 		p.marks = append(p.marks, mark{kind: markPause})
 	}
 	return p.do(call{kind: opPause, beat: d, changed: changed != nil, ended: ended != nil}).err
 }
+
+// forgetful tells whether the call in progress forgets what it has seen when it
+// pauses. That of TryLock does: it starts again, and only counts.
+func (p *Proc) forgetful() bool { return p.calls == TryLock }
 
 // stopped unwinds a thread that runs no further.
 type stopped struct{}

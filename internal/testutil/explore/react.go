@@ -199,39 +199,49 @@ func (rs *reactions) path(at int32) []step {
 	return p
 }
 
-// check runs a new history again with other names, and the other histories of
-// which the search assumes that they make no difference.
+// check runs a new history again, as it was and with other names.
 func (rs *reactions) check(at int32, r result, e *edge, to *node) {
-	same := func(path []step, salt byte, what string) {
-		e2, n2 := rs.run(int(to.prog), path, salt, false)
-		if n2.op != to.op || n2.idle != to.idle || n2.call != to.call || n2.pauses != to.pauses || e2.forget != e.forget ||
-			len(e2.keep) != len(e.keep) || !sameMarks(e2.marks, e.marks) {
-			panic(fmt.Sprintf("explore: %s: %v instead of %v, %v instead of %v", what, n2.op, to.op, e2.marks, e.marks))
-		}
-	}
 	path := append(rs.path(at), step{at, r})
-	same(path, 0, "the code is not deterministic")
-	same(path, 5, "the code does more with names than compare them")
+	rs.same(path, 0, e, to, "the code is not deterministic")
+	rs.same(path, 5, e, to, "the code does more with names than compare them")
+}
 
-	// Where did the code begin to remember?
-	begin := at
-	var tail []step
-	tail = append(tail, step{at, r})
-	for !rs.isReset(begin) && rs.nodes[begin].parent >= 0 {
-		n := &rs.nodes[begin]
-		tail = append(tail, step{n.parent, n.via})
-		begin = n.parent
+func (rs *reactions) same(path []step, salt byte, e *edge, to *node, what string) {
+	e2, n2 := rs.run(int(to.prog), path, salt, false)
+	if n2.op != to.op || n2.idle != to.idle || n2.call != to.call || n2.pauses != to.pauses || e2.forget != e.forget ||
+		len(e2.keep) != len(e.keep) || !sameMarks(e2.marks, e.marks) {
+		panic(fmt.Sprintf("explore: %s: %v instead of %v, %v instead of %v", what, n2.op, to.op, e2.marks, e.marks))
 	}
-	slices.Reverse(tail)
-	for _, h := range rs.nodes[begin].others {
-		same(append(append(rs.path(h.parent), step{h.parent, h.via}), tail...), 0,
-			"the code remembers what it was assumed to forget")
+}
+
+// checkForgotten runs every history again with other pasts, of which the search
+// assumes that they make no difference.
+func (rs *reactions) checkForgotten() {
+	for at := range rs.nodes {
+		for i := range rs.nodes[at].edge {
+			e := &rs.nodes[at].edge[i]
+			// Where did the code begin to remember?
+			begin := int32(at)
+			tail := []step{{begin, e.res}}
+			for !rs.isReset(begin) && rs.nodes[begin].parent >= 0 {
+				n := &rs.nodes[begin]
+				tail = append(tail, step{n.parent, n.via})
+				begin = n.parent
+			}
+			slices.Reverse(tail)
+			for _, h := range rs.nodes[begin].others {
+				if h.parent >= 0 {
+					past := append(rs.path(h.parent), step{h.parent, h.via})
+					rs.same(append(past, tail...), 0, e, &rs.nodes[e.to], "the code remembers what it was assumed to forget")
+				}
+			}
+		}
 	}
 }
 
 func (rs *reactions) isReset(at int32) bool {
 	n := &rs.nodes[at]
-	return n.idle || n.op.kind == opPause && !rs.rules.Waits
+	return n.idle || n.op.kind == opPause && n.call == TryLock
 }
 
 func sameMarks(a, b []mark) bool {

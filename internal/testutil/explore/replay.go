@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -40,6 +41,7 @@ type TraceStep struct {
 	Lane   int    // thread; of a process that dies, its first one; or none
 	Dies   bool   // the process of that thread dies
 	Fails  bool   // the operation was made to fail
+	Call   string // that begins with this step
 	Op     string // "create L1"
 	Result string // "exists"
 	Marks  []string
@@ -277,6 +279,9 @@ func (a *actors) step(x action, step *TraceStep) (*violation, error) {
 	if got := th.call.kind; got != n.op.kind {
 		panic(fmt.Sprintf("explore: the code is not deterministic: %s does %s, and was known to do %s", a.m.threadName(t), opNames[got], opNames[n.op.kind]))
 	}
+	if a.m.idle(a.s, t) {
+		step.Call = n.call
+	}
 	step.Marks = append(step.Marks, th.first...)
 	th.first = nil
 	step.Op = a.describe(th, half)
@@ -287,7 +292,7 @@ func (a *actors) step(x action, step *TraceStep) (*violation, error) {
 		th.call, _ = th.next()
 		step.Marks = append(step.Marks, a.marks(th)...)
 		if got, want := th.call.kind, a.m.node(a.s, t).op.kind; v == nil && got != want {
-			panic(fmt.Sprintf("explore: after %q, %s does %s in the world and %s in the model", step.Op, a.m.threadName(t), opNames[got], opNames[want]))
+			panic(fmt.Sprintf("explore: after %q, %s does %s in the world and %s in the model\n%s", step.Op, a.m.threadName(t), opNames[got], opNames[want], a.tr))
 		}
 	}
 	return v, nil
@@ -475,6 +480,35 @@ func play(cfg *Config, start string, acts []action) (*Trace, error) {
 		a.alone()
 	}
 	a.tr.Replay = strings.Join([]string{version, cfg.Name, start, text}, ":")
+	return a.tr, nil
+}
+
+// Walk runs the real code along a schedule that rand makes up, of at most so
+// many steps, in the model and in the world. It panics where the two differ.
+func Walk(cfg *Config, rand *rand.Rand, steps int) (*Trace, error) {
+	dir := cfg.Start[rand.IntN(len(cfg.Start))]
+	a := newActors(cfg, dir)
+	defer a.stop()
+	v := a.m.inspect(a.s)
+	for range steps {
+		acts := a.m.actions(a.s, nil)
+		if len(acts) == 0 || v != nil {
+			break
+		}
+		// Deaths and failures are many, and would come too soon.
+		x := acts[rand.IntN(len(acts))]
+		if x.kind() != actStep && rand.IntN(4) > 0 {
+			continue
+		}
+		var err error
+		if v, err = a.act(x); err != nil {
+			return nil, err
+		}
+	}
+	if v != nil {
+		a.tr.Property, a.tr.Detail = v.property, v.detail
+	}
+	a.tr.Replay = strings.Join([]string{version, cfg.Name, dir, strings.Join(a.text, "")}, ":")
 	return a.tr, nil
 }
 

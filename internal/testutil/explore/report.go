@@ -38,6 +38,9 @@ func (tr *Trace) Title() string {
 // cell is what a step says in its own lane.
 func (s *TraceStep) cell() string {
 	text := s.Op
+	if s.Call != "" {
+		text = s.Call + ": " + text
+	}
 	if s.Result != "" {
 		text += " → " + s.Result
 	}
@@ -107,8 +110,8 @@ func (tr *Trace) String() string {
 // HTML writes a page that shows the trace and needs nothing else.
 func (tr *Trace) HTML(w io.Writer, title, intro string) error {
 	type cell struct {
-		Class, Op, Result string
-		Marks             []string
+		Class, Call, Op, Result string
+		Marks                   []string
 	}
 	type filecell struct{ Class, Text string }
 	type row struct {
@@ -144,7 +147,7 @@ func (tr *Trace) HTML(w io.Writer, title, intro string) error {
 		for lane := range r.Cells {
 			c := &r.Cells[lane]
 			if lane == s.Lane {
-				c.Op, c.Result, c.Marks = s.Op, s.Result, s.Marks
+				c.Call, c.Op, c.Result, c.Marks = s.Call, s.Op, s.Result, s.Marks
 				owns[lane] = s.Owns
 				c.Class = "act "
 				if s.Dies {
@@ -196,6 +199,7 @@ td.dies { background: #c62828; color: #fff; font-weight: 600; }
 td.dead { background: repeating-linear-gradient(135deg, #f1f1f1 0 5px, #fff 5px 10px); }
 td.fails { outline: 2px solid #ef6c00; outline-offset: -2px; }
 .result { color: #555; }
+.call { display: block; font-size: .8em; color: #1565c0; }
 .mark { display: block; font-weight: 700; color: #1b5e20; }
 td.file { font-family: ui-monospace, monospace; border-left: 1px solid #ddd; min-width: 2.4em; white-space: nowrap; }
 td.first { border-left: 3px solid #5d4037; }
@@ -212,20 +216,21 @@ code { font-family: ui-monospace, monospace; background: #f3f3f3; padding: 1px 4
 {{if .Intro}}<p>{{.Intro}}</p>{{end}}
 {{if .Property}}<p class="broken"><b>What breaks: {{.Property}}.</b> In the last step, {{.Detail}}.</p>{{end}}
 <p>Time runs downwards, one file operation at a time. Each process has a column. The columns on the right show what the
-level files hold after the step: <b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead.</p>
+level files hold after the step; empty means that there is no such file.
+<b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead.{{if .Property}} The red frame is the step in which the property breaks.{{end}}</p>
 <p class="legend"><span style="background:#c8e6c9;border-left:4px solid #2e7d32">owns the lock</span>
 <span style="background:#c62828;color:#fff">† dies</span>
 <span style="background:#fff3e0">record of a living process</span>
 <span style="background:#e0e0e0">record of a dead one</span>
 <span style="box-shadow:inset 0 -3px #ef6c00">changed by this step</span></p>
-<table>
+<div style="overflow-x:auto"><table>
 <thead><tr><th></th>{{range .Lanes}}<th>{{.}}</th>{{end}}{{range .Levels}}<th class="files">{{.}}</th>{{end}}</tr></thead>
 <tbody>
-{{range .Rows}}<tr{{if .Last}} class="last"{{end}}><td class="n">{{if .N}}{{.N}}{{end}}</td>
-{{- range .Cells}}<td class="lane {{.Class}}">{{.Op}}{{if .Result}} <span class="result">→ {{.Result}}</span>{{end}}{{range .Marks}}<span class="mark">{{.}}</span>{{end}}</td>{{end}}
+{{range .Rows}}<tr{{if .Last}} class="last"{{end}}><td class="n">{{if .N}}{{.N}}{{else}}start{{end}}</td>
+{{- range .Cells}}<td class="lane {{.Class}}">{{if .Call}}<span class="call">{{.Call}}</span>{{end}}{{.Op}}{{if .Result}} <span class="result">→ {{.Result}}</span>{{end}}{{range .Marks}}<span class="mark">{{.}}</span>{{end}}</td>{{end}}
 {{- range $i, $f := .Files}}<td class="file {{if eq $i 0}}first {{end}}{{$f.Class}}">{{$f.Text}}</td>{{end}}</tr>
 {{end}}</tbody>
-</table>
+</table></div>
 <p>Replay: <code>{{.Replay}}</code></p>
 </body>
 </html>

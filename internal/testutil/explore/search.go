@@ -75,6 +75,9 @@ func search(cfg *Config, breadth bool) *Result {
 	} else {
 		w.depth()
 	}
+	if cfg.Verify {
+		m.rs.checkForgotten()
+	}
 	r.Time = time.Since(begin)
 	r.Complete = r.Violation == nil && !w.cut
 	r.States = w.seen.n

@@ -65,15 +65,16 @@ func New() *World { return &World{Procs: proc.NewFake(), files: map[string]*file
 // Process is a process. It is the file system that its code sees; see
 // [Process.Table] for the rest.
 type Process struct {
-	w *World
-	p *proc.FakeProcess
+	w      *World
+	p      *proc.FakeProcess
+	killed bool
 }
 
 // Start starts a process on the machine.
 func (w *World) Start(command string) *Process { return w.Add(w.Procs.Start(command)) }
 
 // Add adds a process of any machine or namespace.
-func (w *World) Add(p *proc.FakeProcess) *Process { return &Process{w, p} }
+func (w *World) Add(p *proc.FakeProcess) *Process { return &Process{w: w, p: p} }
 
 // Table returns the process table that the process sees.
 func (p *Process) Table() *proc.FakeProcess { return p.p }
@@ -89,11 +90,7 @@ func (p *Process) Kill() {
 	p.p.Kill()
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	for _, f := range p.w.files {
-		if f.holder == p {
-			f.holder = nil
-		}
-	}
+	p.killed = true
 }
 
 // Put makes a file, or another one of the same name, which nobody has open.
@@ -212,7 +209,7 @@ func (d *Dir) Peek(name string) (fsys.Snapshot, func() fsys.Witness, error) {
 		switch {
 		case w.NoWitness:
 			return fsys.NoWitness
-		case f.holder != nil && f.holder.boot() == d.p.boot():
+		case f.holder != nil && !f.holder.killed && f.holder.boot() == d.p.boot():
 			return fsys.Held
 		}
 		return fsys.Free
