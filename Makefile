@@ -76,7 +76,7 @@ cross: ## vet and build for every system and architecture of Go
 explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m
 
-TORTURE ?= -for 60s
+TORTURE ?= -procs 8 -for 60s -kill-every 5ms
 .PHONY: torture
 torture: ## kill lock holders at random for a minute, and watch for two owners
 	$(GO) run ./internal/testutil/torture $(TORTURE)

@@ -75,6 +75,8 @@ func TestVerdict(t *testing.T) {
 		remote  bool   // as we see the directory
 		guest   bool   // the owner saw it as remote, we export it to him
 		mount   string // the owner's, if remote; ours is mount-1
+		export  bool   // the owner saw it as local, he exports it to us
+		blank   bool   // we know neither our mount nor our namespace
 		table   proc.State
 		want    proc.State
 		asks    bool // the process table
@@ -108,6 +110,10 @@ func TestVerdict(t *testing.T) {
 		{name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-2", table: dead, want: unknown, why: "cannot be seen"},
 		{name: "container, free, remote, no mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: dead, want: unknown, why: "cannot be seen"},
 		{name: "container, free, local to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, guest: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, export: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, nobody knows a mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, blank: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "nobody knows a namespace", boot: here, ns: "", blank: true, table: dead, want: unknown, why: "another PID namespace"},
+		{name: "another boot, remote to us only", boot: before, ns: "ns-1", remote: true, export: true, table: dead, want: unknown, why: "other machines"},
 		{name: "hidden, free, remote, another mount", boot: here, ns: "ns-1", witness: true, file: freeFile, remote: true, mount: "mount-2", table: unknown, asks: true, want: alive},
 		{name: "container, nobody can tell", boot: here, ns: "ns-7", witness: true, table: dead, want: unknown, why: "another PID namespace"},
 		{name: "container, free file without witness", boot: here, ns: "ns-7", file: freeFile, table: dead, want: unknown},
@@ -131,12 +137,15 @@ func TestVerdict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			o := someOwner
 			o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
-			o.Local, o.Mount = !test.guest && !test.remote, test.mount
+			o.Local, o.Mount = !test.guest && (!test.remote || test.export), test.mount
 			d := oneFile{local: !test.remote, mount: "mount-1", Snapshot: fsys.Snapshot{
 				Data: lock.AppendRecord(nil, o), Witness: test.file, ID: fsys.ID{1},
 			}}
 			self := someOwner.Identity
 			self.Boot, self.Namespace, self.PID = here, "ns-1", 99
+			if test.blank {
+				self.Namespace, d.mount = "", ""
+			}
 			asked := 0
 			check := func(t *testing.T, d fsys.Dir, self proc.Identity, want proc.State, why string, asks bool) {
 				t.Helper()
