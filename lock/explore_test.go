@@ -316,6 +316,9 @@ func TestExplore(t *testing.T) {
 	if *replay != "" {
 		t.Skip("only the replay")
 	}
+	if raceEnabled {
+		t.Skip("a search has one goroutine, and the race detector makes it ten times slower")
+	}
 	for _, s := range searches() {
 		t.Run(s.Name, func(t *testing.T) {
 			if s.deep && !*deep {
@@ -388,7 +391,7 @@ func TestReplay(t *testing.T) {
 	if *replay == "" {
 		t.Skip("no replay string: run with -explore.replay='v1:…'")
 	}
-	tr, err := explore.Replay(configs(), strings.TrimSpace(*replay))
+	tr, err := explore.Replay(hunts(), strings.TrimSpace(*replay))
 	require.NoError(t, err)
 	t.Logf("%s", tr)
 	page(t, tr, tr.Title(), "")

@@ -362,7 +362,7 @@ func TestExploreClassic(t *testing.T) {
 }
 
 func TestExploreMutants(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("builds this package many times")
 	}
 	if _, err := exec.LookPath("go"); err != nil {

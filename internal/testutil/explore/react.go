@@ -46,7 +46,6 @@ const (
 	resDead
 	resUnknown
 	resNames // List: the levels, as bits
-	resOther // a process table that another table would answer for
 )
 
 func (r result) kind() result  { return r & 0xf }
@@ -79,16 +78,15 @@ type node struct {
 	parent int32
 	via    result
 
-	prog    uint8
-	idle    bool   // between two calls
-	call    string // the call that it is in, or about to make
-	left    int    // rounds
-	pauses  uint8
-	nb      int    // bindings
-	own     uint16 // bindings that are files of its own
-	segment uint16 // resets on the way here
-	others  []history
-	beat    time.Duration // of a pause
+	prog   uint8
+	idle   bool   // between two calls
+	call   string // the call that it is in, or about to make
+	left   int    // rounds
+	pauses uint8
+	nb     int    // bindings
+	own    uint16 // bindings that are files of its own
+	others []history
+	beat   time.Duration // of a pause
 }
 
 // history is another way to a node at which the past is forgotten.
@@ -114,8 +112,7 @@ type reactions struct {
 	resets map[string]int32
 	verify bool
 
-	// Runs counts how often a program was run.
-	runs     int
+	runs     int // of programs
 	records  map[recordKey][]byte
 	recorder *Program
 }
@@ -294,7 +291,7 @@ func (rs *reactions) run(prog int, path []step, salt byte, verify bool) (e edge,
 		s.p.marks = s.p.marks[:0]
 		o := s.symbol(c)
 		if i == len(path) {
-			n = node{prog: uint8(prog), op: o, idle: idle, call: s.p.calls, left: s.p.left, pauses: s.p.paus, nb: len(s.b), segment: uint16(s.segment)}
+			n = node{prog: uint8(prog), op: o, idle: idle, call: s.p.calls, left: s.p.left, pauses: s.p.paus, nb: len(s.b)}
 			if o.kind == opPause {
 				n.beat = c.beat
 			}

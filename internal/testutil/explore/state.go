@@ -104,7 +104,6 @@ type file struct {
 	open  bool // its creator has it open, or will have died with it
 	debt  int8 // 1 + the thread that must remove it before it says that it recovered the lock
 	used  bool
-	torn  bool
 }
 
 type thread struct {
