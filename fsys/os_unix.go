@@ -126,7 +126,7 @@ func (f *osFile) fill(data []byte) error {
 	// Over a network others would find an empty file, until this machine gets
 	// round to sending the data, or fails to. What a machine that loses power
 	// leaves on its own disk is incomplete too, but then its owner is dead.
-	if !Local(f.d) {
+	if local, err := f.d.Local(); err != nil || !local {
 		if err := fsync(f.fd); err != nil && !lacks(err) {
 			return err
 		}
@@ -339,7 +339,7 @@ func statID(st *unix.Stat_t) ID {
 
 // witnesses tries it on a file that it makes for that.
 func (d *osDir) witnesses() (bool, error) {
-	if !Local(d) {
+	if local, err := d.Local(); err != nil || !local {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {

@@ -114,7 +114,7 @@ func (d *dir) Witnesses() (bool, error) {
 	return fsys.Witnesses(d.Dir)
 }
 
-func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir), nil }
+func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir) }
 
 func (d *dir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
 
