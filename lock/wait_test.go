@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -401,6 +402,38 @@ func TestLockPollsWithoutEvents(t *testing.T) {
 				require.Contains(t, said[0], test.why)
 				require.NoError(t, b.Unlock())
 			})
+		})
+	}
+}
+
+// Whatever WithPolling is told, the waiter neither spins nor sleeps for good.
+func TestLockPollingIsBounded(t *testing.T) {
+	const hour = time.Hour
+	for _, test := range []struct{ shortest, longest, min, max time.Duration }{
+		{0, 0, time.Millisecond / 2, time.Millisecond},
+		{-1, -1, time.Millisecond / 2, time.Millisecond},
+		{-2, -2, time.Millisecond / 2, time.Millisecond},
+		{-hour, -hour, time.Millisecond / 2, time.Millisecond},
+		{time.Second, 0, time.Second / 2, time.Second},
+		{math.MaxInt64, math.MaxInt64, hour / 2, hour},
+		{math.MinInt64, math.MaxInt64, time.Millisecond / 2, hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			disk, procs := newWaitDisk(), proc.NewFake()
+			a := disk.process(procs.Start("a"))
+			b := disk.process(procs.Start("b"), lock.WithoutEvents(), lock.WithPolling(test.shortest, test.longest))
+			ctx, cancel := context.WithCancel(t.Context())
+			pauses := 0
+			lock.BeforePause(b, func(d time.Duration) {
+				require.GreaterOrEqual(t, d, test.min)
+				require.LessOrEqual(t, d, test.max)
+				if pauses++; pauses == 50 {
+					cancel()
+				}
+			})
+			require.NoError(t, a.Lock())
+			require.ErrorIs(t, b.LockContext(ctx), context.Canceled)
+			require.NoError(t, a.Unlock())
 		})
 	}
 }
