@@ -3,11 +3,9 @@ package explore
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -199,11 +197,6 @@ func (r procRand) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// fresh tells whether data has in it the last nonce that was drawn.
-func (p *Proc) fresh(data []byte) bool {
-	return strings.Contains(string(data), hex.EncodeToString(p.nonce[:]))
-}
-
 // Pause waits. It is a step of the schedule like any other. It returns the
 // error of a context that ends during it.
 func (p *Proc) Pause(ctx context.Context, d time.Duration, changed, ended <-chan struct{}) error {
@@ -258,9 +251,9 @@ type procFS struct{ p *Proc }
 
 func (f procFS) Dir(string) (fsys.Dir, error) {
 	if f.p.rules.Events {
-		return notifyDir{procDir{f.p}}, nil
+		return notifyDir{procDir(f)}, nil
 	}
-	return procDir{f.p}, nil
+	return procDir(f), nil
 }
 
 type procDir struct{ p *Proc }

@@ -63,7 +63,6 @@ type actors struct {
 	s    *state
 	w    *world.World
 	ps   []*world.Process
-	dirs []*world.Dir
 	th   []*actor
 	tr   *Trace
 	name map[string]string // of records
