@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris
 
 package fsys
 
@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
-// Notify watches the file itself and not its directory (save on Windows, which
-// can watch directories only), so that other files in it wake nobody. All
-// waiters of the process share one watcher, for the system's limits count
+// Notify watches the file itself and not its directory, so that other files in
+// it wake nobody. All waiters of the process share one watcher, for the system's limits count
 // watchers and not watches (inotify(7), max_user_instances); it exists while
 // somebody waits, and a tenth of a second longer.
 func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
@@ -219,20 +219,15 @@ func (ws *watches) handle(watcher *fsnotify.Watcher, e fsnotify.Event) {
 	}
 	t := ws.byPath[e.Name]
 	if t == nil {
-		t = ws.byPath[watchedBy(e.Name)]
-	}
-	if t == nil {
 		return
 	}
-	if t.path == e.Name && e.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
+	if e.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
 		ws.drop(t) // The watcher has forgotten it, too.
 		ws.again(t)
 		return
 	}
 	for w := range t.waiters {
-		if concerns(e.Name, w.path) {
-			w.wake()
-		}
+		w.wake()
 	}
 }
 
@@ -251,4 +246,19 @@ func (ws *watches) startOver(watcher *fsnotify.Watcher) {
 	for _, t := range targets {
 		ws.again(t)
 	}
+}
+
+// targetKey is the device and inode of a file.
+type targetKey [2]uint64
+
+// targetOf says what to watch for the file of that path.
+func targetOf(path string) (string, targetKey, error) {
+	var st unix.Stat_t
+	if err := lstat(path, &st); err != nil {
+		return "", targetKey{}, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", targetKey{}, ErrNotRegular
+	}
+	return path, targetKey{uint64(st.Dev), uint64(st.Ino)}, nil
 }

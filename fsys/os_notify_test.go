@@ -5,6 +5,7 @@ package fsys_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,12 +30,15 @@ func TestNotifyHardLinkAndRename(t *testing.T) {
 	require.NoError(t, err)
 	defer stop2()
 
-	// One file, one watch. The rename of one name ends it, and the other
-	// name's waiter must not be forgotten.
+	// One file, one watch: save on Windows, which watches the names of the
+	// directory. The rename of one name ends the watch, and the other name's
+	// waiter must not be forgotten.
 	require.NoError(t, os.Rename(filepath.Join(dir, "L1"), filepath.Join(dir, "L3")))
 	<-one
-	<-two
-	require.NoError(t, os.Remove(filepath.Join(dir, "L2")))
+	if runtime.GOOS != "windows" {
+		<-two
+	}
+	require.NoError(t, d.Remove("L2"))
 	<-two
 }
 

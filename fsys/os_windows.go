@@ -371,15 +371,6 @@ func fileIndex(info *windows.ByHandleFileInformation) [2]uint64 {
 	}
 }
 
-// attributes returns those of the file itself, were it a link.
-func attributes(path string) (uint32, error) {
-	name, err := windows.UTF16PtrFromString(longPath(path))
-	if err != nil {
-		return 0, err
-	}
-	return windows.GetFileAttributes(name)
-}
-
 // openHandle opens the file itself, were it a link or a directory.
 func openHandle(path string, access, disposition uint32) (windows.Handle, error) {
 	name, err := windows.UTF16PtrFromString(longPath(path))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -14,10 +15,23 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/aferofs"
 	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/internal/testutil/wine"
 )
 
+// tempDir returns a directory of the real file system for a case of the suite.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	switch path.Base(t.Name()) {
+	case "replace", "replace_is_atomic", "notify":
+		wine.Skip(t, "version 8 does not replace a file that is open (FileRenameInfoEx)")
+	case "nothing_left":
+		wine.Skip(t, "version 8 keeps a removed file under some name until it is closed (FileDispositionInfoEx)")
+	}
+	return t.TempDir()
+}
+
 func TestOS(t *testing.T) {
-	fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return fsys.OS(), t.TempDir() },
+	fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return fsys.OS(), tempDir(t) },
 		fsystest.Foreign(foreign))
 }
 
@@ -46,12 +60,12 @@ func TestOSIn(t *testing.T) {
 func TestAferoOS(t *testing.T) {
 	t.Run("OsFs", func(t *testing.T) {
 		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			return aferofs.New(afero.NewOsFs()), t.TempDir()
+			return aferofs.New(afero.NewOsFs()), tempDir(t)
 		}, fsystest.Foreign(foreign), fsystest.Second(func(fsys.FS) fsys.FS { return fsys.OS() }))
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
 		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			dir := t.TempDir()
+			dir := tempDir(t)
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
 			return aferofs.New(afero.NewBasePathFs(afero.NewOsFs(), dir)), "sub"
 		})
