@@ -13,7 +13,8 @@ import (
 )
 
 // TempPrefix begins the name of every temporary file that [Dir.Create] of [OS]
-// makes, where it needs any. [Sweep] removes those of the dead.
+// makes, where it needs any: 26 or more capital letters and digits follow.
+// [Sweep] removes those of the dead, and no file with another name.
 const TempPrefix = ".dirlock-"
 
 // ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] of [OS]
@@ -230,8 +231,9 @@ func (d *osDir) Local() (bool, error) {
 	return yes, nil
 }
 
-// Sweep tells the living from the dead by the lock that a temporary file's
-// creator has on it. Where the file system has no such locks, nothing can be
+// Sweep goes by the whole form of a temporary name: a file that a person called
+// .dirlock-notes is none of ours. It tells the living from the dead by the lock
+// that a temporary file's creator has on it. Where the file system has no such locks, nothing can be
 // told, and nothing is removed.
 func (d *osDir) Sweep() error {
 	names, err := d.list(TempPrefix)
@@ -240,6 +242,9 @@ func (d *osDir) Sweep() error {
 	}
 	var errs []error
 	for _, name := range names {
+		if !isTemp(name) {
+			continue
+		}
 		path := d.prefix + name
 		if err := sweep(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, pathError("sweep", path, err))
@@ -250,6 +255,13 @@ func (d *osDir) Sweep() error {
 
 // tempName returns the path of a temporary file that nobody else ever uses.
 func (d *osDir) tempName() string { return d.prefix + TempPrefix + rand.Text() }
+
+// isTemp reports whether name is one that tempName makes: rand.Text promises 26
+// letters and digits of base 32, or more one day.
+func isTemp(name string) bool {
+	text, ok := strings.CutPrefix(name, TempPrefix)
+	return ok && len(text) >= 26 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
 
 // validName reports whether name is a plain file name.
 func validName(name string) bool {

@@ -137,24 +137,28 @@ func TestKilledInTheMiddle(t *testing.T) {
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
-	dead := filepath.Join(dir, fsys.TempPrefix+"dead")
+	temp := func(name string) string { return fsys.TempPrefix + strings.Repeat("2", 26) + name }
+	dead := filepath.Join(dir, temp("DEAD"))
 	require.NoError(t, os.WriteFile(dead, nil, 0o600))
-	alive := filepath.Join(dir, fsys.TempPrefix+"alive")
+	alive := filepath.Join(dir, temp("ALIVE"))
 	fd, err := unix.Open(alive, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_EX))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "L0"), nil, 0o600))
+	others := []string{"L0", ".dirlock-", ".dirlock-notes", ".dirlock-DEAD", temp(".txt"), temp("0"), "x" + temp("")}
+	for _, name := range others {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
 
 	require.NoError(t, fsys.Sweep(d))
 	names, err := d.List("")
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{fsys.TempPrefix + "alive", "L0"}, names)
+	require.ElementsMatch(t, append(others, temp("ALIVE")), names)
 
-	require.NoError(t, os.Mkdir(filepath.Join(dir, fsys.TempPrefix+"directory"), 0o755))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, temp("DIRECTORY")), 0o755))
 	err = fsys.Sweep(d)
 	require.ErrorIs(t, err, fsys.ErrNotRegular)
-	require.DirExists(t, filepath.Join(dir, fsys.TempPrefix+"directory"))
+	require.DirExists(t, filepath.Join(dir, temp("DIRECTORY")))
 	require.ErrorIs(t, fsys.Sweep(openDir(t, filepath.Join(dir, "missing"))), fs.ErrNotExist)
 }
 

@@ -35,7 +35,9 @@ var (
 
 // RecordError reports a file that has the name of a level file and that nobody
 // can judge: who made it is unknown, so it is never removed. It matches
-// [ErrNotRecord], [ErrVersion], or what the system said when the file was read.
+// [ErrNotRecord], [ErrVersion], or
+// [github.com/dirlock/dirlock/fsys.ErrNotRegular]. (A file that cannot be read
+// at all is an error that wraps what the system said, and names it too.)
 type RecordError struct {
 	// Path is the full path of the file.
 	Path string

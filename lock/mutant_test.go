@@ -208,8 +208,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "the watch begins after the last look", file: "wait.go",
-		old:   "\t\tw.watch(b)\n\t\treturn nil",
-		new:   "\t\tw.watch(b)\n\t\treturn w.pause(ctx, w.jitter(w.beat), w.changed, w.ended)",
+		old:   "\t\tw.watch(b)\n\t\treturn nil\n",
+		new:   "\t\tw.watch(b)\n\t\treturn w.pause(ctx, w.jitter(w.beat), w.changed, w.ended)\n",
 		hunts: "wait wait-owners", property: explore.NoLostWake,
 		why: "the lock goes from one to another between the look and the beginning of the watch, and the new owner's death wakes nobody",
 	},

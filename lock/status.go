@@ -79,7 +79,8 @@ func (l *DirLock) Status() (Status, error) {
 // for example. It is a recovery in which that owner counts as dead, at whatever
 // level its file is, followed by an Unlock. If nobody or somebody else holds
 // the directory by then, nothing happens and the error matches
-// [ErrOtherOwner].
+// [ErrOtherOwner]. It makes no difference what this handle holds. When ctx is
+// done, or nil, Break fails as LockContext does.
 //
 // An owner that is known to be alive is only broken with force; without, the
 // error matches [ErrAlive]. It is not stopped, and finds out only when it asks
@@ -93,6 +94,9 @@ func (l *DirLock) Break(ctx context.Context, id string, force bool) error {
 func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
 	if !isID(id) {
 		return fmt.Errorf("%q is not the ID of an owner", id)
+	}
+	if err := usable(ctx); err != nil {
+		return err
 	}
 	s, err := l.Status()
 	if err != nil {
@@ -112,17 +116,33 @@ func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
 		return ErrOtherOwner
 	}
 
-	ok, blocker, err := l.try(ctx, func(r look) proc.State {
-		if r.owner.ID == id && (force || r.state != proc.Alive) {
+	met := false
+	j := func(r look) proc.State {
+		if r.owner.ID != id {
+			return r.state
+		}
+		met = true
+		if force || r.state != proc.Alive {
 			return proc.Dead
 		}
 		return r.state
-	})
+	}
+	// A handle of its own, because this one may hold the lock.
+	b := &DirLock{options: l.options, path: l.path, dir: l.dir, maxAttempts: l.maxAttempts, pause: l.pause}
+	ok, blocker, err := b.try(ctx, j)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
 		return fmt.Errorf("%w: %s", ErrOtherOwner, blocker.owner)
 	}
-	return errors.Unwrap(l.Unlock())
+	// Where L0 was free, nobody has looked at the levels above it yet.
+	b.sweep(j)
+	if err := b.Unlock(); err != nil {
+		return errors.Unwrap(err)
+	}
+	if !met {
+		return ErrOtherOwner
+	}
+	return nil
 }

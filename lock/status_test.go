@@ -167,6 +167,33 @@ func TestBreakLevel(t *testing.T) {
 	}
 }
 
+// The directory is free, but the next recovery would find him in the way.
+func TestBreakLevelOfFreeDirectory(t *testing.T) {
+	w, abroad := breakWorld()
+	w.put("L1", w.record(abroad))
+	w.put("L2", w.record(w.dead))
+	l, _ := w.handle()
+	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L1"), false))
+	require.Empty(t, w.names())
+}
+
+// It does not matter whether the handle holds the lock, or did.
+func TestBreakByHolder(t *testing.T) {
+	w, abroad := breakWorld()
+	l, _ := w.handle()
+	mustTry(t, l, true)
+	id := idOf(t, w, "L0")
+	wantError(t, l.Break(t.Context(), id, false), "break", "/mem", lock.ErrAlive)
+	require.NoError(t, l.Check())
+	require.NoError(t, l.Break(t.Context(), id, true))
+	require.Empty(t, w.names())
+	w.put("L0", w.record(abroad))
+	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L0"), false))
+	require.Empty(t, w.names())
+	wantError(t, l.Unlock(), "unlock", "/mem", lock.ErrLost)
+	mustTry(t, l, true)
+}
+
 func TestBreakAlive(t *testing.T) {
 	w := newWorld()
 	owner, _ := w.handle()
@@ -233,6 +260,22 @@ func TestBreakTooLate(t *testing.T) {
 	s, err := l.Status()
 	require.NoError(t, err)
 	require.Equal(t, "live", s.Levels[0].Owner.Command)
+
+	// Or nobody holds it any more.
+	w.set("-")
+	w.put("L0", w.record(abroad))
+	id = idOf(t, w, "L0")
+	looks = 0
+	w.before = func(op step.Op) error {
+		if op.String() == "read L0" {
+			if looks++; looks == 2 {
+				w.rm("L0")
+			}
+		}
+		return nil
+	}
+	wantError(t, l.Break(t.Context(), id, true), "break", "/mem", lock.ErrOtherOwner)
+	require.Empty(t, w.names())
 }
 
 func TestBreakBadID(t *testing.T) {
@@ -272,6 +315,16 @@ func TestBreakFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.paused = cancel
 	wantError(t, l.Break(ctx, id, false), "break", "/mem", context.Canceled)
+
+	// It was over before.
+	w.set("--")
+	w.put("L0", w.record(abroad))
+	id = idOf(t, w, "L0")
+	before = w.snapshot()
+	wantError(t, l.Break(ctx, id, false), "break", "/mem", context.Canceled)
+	var none context.Context
+	require.ErrorContains(t, l.Break(none, id, false), "nil context")
+	require.Equal(t, before, w.snapshot())
 }
 
 // The events that a logger gets.

@@ -44,10 +44,7 @@ func (l *DirLock) LockContext(ctx context.Context) error {
 }
 
 func (l *DirLock) lockContext(ctx context.Context) error {
-	if ctx == nil {
-		return errors.New("nil context")
-	}
-	if err := ctx.Err(); err != nil {
+	if err := usable(ctx); err != nil {
 		return err
 	}
 	if l.turnIsOver() {
@@ -76,6 +73,14 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// usable returns why ctx is not one to wait with.
+func usable(ctx context.Context) error {
+	if ctx == nil {
+		return errors.New("nil context")
+	}
+	return ctx.Err()
 }
 
 // turnIsOver tells whether this handle has held the lock for a whole turn, save
