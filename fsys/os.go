@@ -213,7 +213,8 @@ func (d *osDir) Witnesses() (bool, error) {
 	}
 	yes, err := d.witnesses()
 	if err != nil {
-		return false, pathError("witnesses", d.path, err)
+		// It was a file to try this on that could not be made.
+		return false, pathError("create", d.path, err)
 	}
 	d.witness.set(yes)
 	return yes, nil

@@ -175,7 +175,7 @@ func TestHostileUnreadable(t *testing.T) {
 
 func TestErrorNoPermission(t *testing.T) {
 	needRoot(t)
-	for mode, op := range map[os.FileMode]string{0o755: "witnesses .*", 0o700: "read .*/L0"} {
+	for mode, op := range map[os.FileMode]string{0o755: "create .*", 0o700: "read .*/L0"} {
 		dir := publicDir(t, mode)
 		a := startPeer(t, dir)
 		a.must("setuid 65534", "ok")

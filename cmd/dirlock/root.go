@@ -63,6 +63,8 @@ func takes(least, most int) cobra.PositionalArgs {
 		switch {
 		case len(args) < least:
 			return usageError{errors.New("no directory given"), cmd.CommandPath()}
+		case least > 0 && args[0] == "": // of an unset variable, most often
+			return usageError{errors.New("the name of the directory is empty"), cmd.CommandPath()}
 		case most >= 0 && len(args) > most:
 			return usageError{fmt.Errorf("unexpected argument %q", args[most]), cmd.CommandPath()}
 		}
