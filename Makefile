@@ -46,6 +46,7 @@ LINT_SYSTEMS = linux darwin freebsd windows
 lint: ## gofmt, go vet and staticcheck; golangci-lint if it is installed
 	@echo "gofmt -l"; out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	printf '%s\n' $(LINT_SYSTEMS) | sed 's/.*/&: GOOS=&/' | $(TOOL) staticcheck -matrix ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; \
 	else echo "golangci-lint is not installed: skipped"; fi
@@ -83,14 +84,18 @@ filesystems: ## check the file systems that can be mounted here (root; 3 minutes
 explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m
 
-TORTURE ?= -duration 60s
+TORTURE ?= -procs 8 -for 60s -kill-every 5ms
 .PHONY: torture
 torture: ## kill lock holders at random for a minute, and watch for two owners
 	$(GO) run ./internal/testutil/torture $(TORTURE)
 
 .PHONY: bench
-bench: ## run the benchmarks of the packages
-	$(GO) test -run '^$$' -bench . -benchmem ./lock ./fsys ./proc
+bench: ## compare with other locks, in tables (10 minutes)
+	cd bench && $(GO) run .
+
+.PHONY: gobench
+gobench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: man
 man: ## write the manual page to bin/dirlock.1

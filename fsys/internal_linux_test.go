@@ -81,8 +81,10 @@ func TestAbilitiesThatAreMissing(t *testing.T) {
 	d, err := OS().Dir(t.TempDir())
 	require.NoError(t, err)
 	b := bare{d}
-	require.False(t, Local(b))
-	yes, err := Witnesses(b)
+	yes, err := Local(b)
+	require.NoError(t, err)
+	require.False(t, yes)
+	yes, err = Witnesses(b)
 	require.NoError(t, err)
 	require.False(t, yes)
 	require.NoError(t, Sweep(b))

@@ -9,12 +9,11 @@ type Localizer interface {
 	Local() (bool, error)
 }
 
-// Local asks d if it is a [Localizer]. If it is not, or cannot tell, the
-// directory counts as one that other machines can reach.
-func Local(d Dir) bool {
+// Local asks d if it is a [Localizer]. If it is not, the directory counts as one
+// that other machines can reach.
+func Local(d Dir) (bool, error) {
 	if l, ok := d.(Localizer); ok {
-		local, err := l.Local()
-		return local && err == nil
+		return l.Local()
 	}
-	return false
+	return false, nil
 }

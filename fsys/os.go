@@ -16,12 +16,11 @@ import (
 // makes, where it needs any. [Sweep] removes those of the dead.
 const TempPrefix = ".dirlock-"
 
-// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] and
-// [Dir.Replace] of [OS] when another process was in the middle of the same kind
-// of operation for so long that it may be stopped. Nothing has changed, and
-// trying again later can succeed. It happens only on a file system that has
-// neither hard links nor a rename that refuses to replace, where those
-// operations take turns.
+// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] of [OS]
+// when another process was in the middle of the same for so long that it may be
+// stopped. Nothing has changed, and trying again later can succeed. It happens
+// only on a file system that has neither hard links nor a rename that refuses
+// to replace, where creators take turns.
 var ErrBusy = errors.New("directory is busy")
 
 // OS returns the real file system. All values are equal.
@@ -53,18 +52,46 @@ func (osFS) Dir(name string) (Dir, error) {
 	if name == "" {
 		return nil, pathError("dir", name, fs.ErrNotExist)
 	}
-	path, err := filepath.Abs(name)
+	path, err := resolve(name)
 	if err != nil {
 		return nil, pathError("dir", name, err)
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
 	}
 	prefix := path
 	if !os.IsPathSeparator(prefix[len(prefix)-1]) {
 		prefix += string(filepath.Separator)
 	}
 	return &osDir{path: path, prefix: prefix}, nil
+}
+
+// resolve makes name absolute and follows the symbolic links in the part of it
+// that exists. On Unix, ".." after a link is the parent of what the link leads
+// to (path_resolution(7)): filepath.Abs, which strikes out both, would name
+// another directory than the system does.
+func resolve(name string) (string, error) {
+	if runtime.GOOS == "windows" {
+		path, err := filepath.Abs(name) // there ".." is struck out by the system, too
+		if err != nil {
+			return "", err
+		}
+		name = path
+	} else if !filepath.IsAbs(name) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return "", err
+		}
+		name = wd + string(filepath.Separator) + name
+	}
+	missing := ""
+	for path := name; ; {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return filepath.Join(real, missing), nil
+		}
+		parent, last := filepath.Split(strings.TrimRight(path, string(filepath.Separator)))
+		if last == "" || last == ".." {
+			return filepath.Clean(name), nil
+		}
+		path, missing = parent, filepath.Join(last, missing)
+	}
 }
 
 // osDir is a directory of the real file system. What each system does its own

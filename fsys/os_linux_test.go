@@ -89,7 +89,9 @@ func TestLocal(t *testing.T) {
 		if _, err := os.Stat(dir); err != nil {
 			continue
 		}
-		require.Equal(t, want, fsys.Local(openDir(t, dir)), dir)
+		local, err := fsys.Local(openDir(t, dir))
+		require.NoError(t, err)
+		require.Equal(t, want, local, dir)
 	}
 }
 
@@ -108,7 +110,9 @@ func TestOverlay(t *testing.T) {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(base, "lower", "L2"), []byte("dead"), 0o644))
 		d := openDir(t, merged)
-		require.True(t, fsys.Local(d))
+		local, err := fsys.Local(d)
+		require.NoError(t, err)
+		require.True(t, local)
 		for _, way := range []uint32{fsys.ByUnnamed, fsys.ByLink, fsys.ByRename, fsys.ByGuard} {
 			fsys.SetWay(d, way)
 			f, err := d.Create("L0", []byte("x"))

@@ -5,6 +5,9 @@ package fsys_test
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,4 +49,47 @@ func TestOSRoundTrip(t *testing.T) {
 	require.NoError(t, d.Remove("L1"))
 	_, err = d.Read("L1")
 	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// A path names the directory that the system finds by it, and goes on naming
+// that one when its links change.
+func TestOSResolve(t *testing.T) {
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	for _, dir := range []string{"real/inner", "real/data", "data"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(base, dir), 0o755))
+	}
+	if err := os.Symlink(filepath.Join("real", "inner"), filepath.Join(base, "link")); err != nil {
+		t.Skip("no symbolic links: ", err)
+	}
+	data := filepath.Join(base, "real", "data")
+	if runtime.GOOS == "windows" { // where ".." takes back the link
+		data = filepath.Join(base, "data")
+	}
+	up := func(elem ...string) string { return strings.Join(elem, string(filepath.Separator)) }
+	tests := []struct{ name, want string }{
+		{up(base, "link"), filepath.Join(base, "real", "inner")},
+		{up(base, "link", "..", "data"), data},
+		{up(base, "link", "", ""), filepath.Join(base, "real", "inner")},
+		// What is missing stays, what exists is followed.
+		{up(base, "link", "new", ".", "newer", ""), filepath.Join(base, "real", "inner", "new", "newer")},
+		{up(base, "link", "..", "data", "new"), filepath.Join(data, "new")},
+		{up(base, "new", "..", "data"), filepath.Join(base, "data")},
+	}
+	for _, tt := range tests {
+		d, err := fsys.OS().Dir(tt.name)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, d.Path(), tt.name)
+	}
+
+	t.Chdir(filepath.Join(base, "link")) // $PWD names the link
+	for name, want := range map[string]string{
+		".":                         filepath.Join(base, "real", "inner"),
+		"new":                       filepath.Join(base, "real", "inner", "new"),
+		filepath.Join("..", "data"): data,
+	} {
+		d, err := fsys.OS().Dir(name)
+		require.NoError(t, err)
+		require.Equal(t, want, d.Path(), name)
+	}
 }

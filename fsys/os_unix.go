@@ -126,7 +126,7 @@ func (f *osFile) fill(data []byte) error {
 	// Over a network others would find an empty file, until this machine gets
 	// round to sending the data, or fails to. What a machine that loses power
 	// leaves on its own disk is incomplete too, but then its owner is dead.
-	if !Local(f.d) {
+	if local, err := f.d.Local(); err != nil || !local {
 		if err := fsync(f.fd); err != nil && !lacks(err) {
 			return err
 		}
@@ -270,12 +270,10 @@ func (d *osDir) guarded(op func() error) error {
 	return op()
 }
 
-func (d *osDir) replace(oldpath, newpath string) error {
-	if d.way.Load() == byGuard {
-		return d.guarded(func() error { return rename(oldpath, newpath) })
-	}
-	return rename(oldpath, newpath)
-}
+// replace needs no guard: the name exists, so that whoever wants to create it
+// finds it taken, before and after. It must not have to wait for one either,
+// since it is the step that ends a recovery.
+func (d *osDir) replace(oldpath, newpath string) error { return rename(oldpath, newpath) }
 
 func remove(path string) error { return unlink(path) }
 
@@ -341,7 +339,7 @@ func statID(st *unix.Stat_t) ID {
 
 // witnesses tries it on a file that it makes for that.
 func (d *osDir) witnesses() (bool, error) {
-	if !Local(d) {
+	if local, err := d.Local(); err != nil || !local {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {

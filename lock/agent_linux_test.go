@@ -72,7 +72,10 @@ type viewDir struct {
 	view view
 }
 
-func (d viewDir) Local() (bool, error) { return !d.view.Network && fsys.Local(d.Dir), nil }
+func (d viewDir) Local() (bool, error) {
+	local, err := fsys.Local(d.Dir)
+	return local && !d.view.Network, err
+}
 
 func (d viewDir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
 
@@ -455,7 +458,7 @@ func localDir(t testing.TB) string {
 	dir := t.TempDir()
 	d, err := fsys.OS().Dir(dir)
 	require.NoError(t, err)
-	if !fsys.Local(d) {
+	if local, err := fsys.Local(d); err != nil || !local {
 		t.Skipf("%s is not known to be on a local file system; set TMPDIR", dir)
 	}
 	if os.Geteuid() == 0 {

@@ -18,3 +18,7 @@ func SetMaxAttempts(l *DirLock, n int) { l.maxAttempts = n }
 
 // SetPause sets what waits between two attempts.
 func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
+
+// SetExplored sets what an explorer of interleavings sets otherwise: the bound
+// on attempts, and how to pause between them.
+func SetExplored(l *DirLock, attempts int, p pauseFunc) { l.maxAttempts, l.pause = attempts, p }

@@ -17,7 +17,7 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		return proc.Alive, "it holds the kernel's lock on the file", nil
 	}
 	if torn {
-		if fsys.Local(l.dir) {
+		if l.local() {
 			return proc.Dead, "its record is incomplete: the machine stopped before it was on the disk", nil
 		}
 		return proc.Unknown, "its record is incomplete, and other machines can reach the directory", nil
@@ -47,7 +47,7 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		return proc.Unknown, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here", nil
 	case sameBoot:
 		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
-	case !o.Local || !fsys.Local(l.dir):
+	case !o.Local || !l.local():
 		return proc.Unknown, "it ran on another machine or before a restart, and other machines can reach the directory", nil
 	case bootsKnown && (released || !o.Witness):
 		return proc.Dead, "it ran before this machine was last started", nil
@@ -69,5 +69,12 @@ func sameNamespace(o Owner, self proc.Identity) bool {
 // or by way of user space can be mounted again for every container, and then its
 // files are others to the kernel.
 func (l *DirLock) sameMount(o Owner) bool {
-	return o.Local && fsys.Local(l.dir) || o.Mount != "" && o.Mount == fsys.Mount(l.dir)
+	return o.Local && l.local() || o.Mount != "" && o.Mount == fsys.Mount(l.dir)
+}
+
+// local tells whether only this machine can reach the directory. Where nobody
+// can tell, others can.
+func (l *DirLock) local() bool {
+	local, err := fsys.Local(l.dir)
+	return local && err == nil
 }

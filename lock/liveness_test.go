@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"errors"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,18 +19,19 @@ type oneFile struct {
 	memDir
 	fsys.Snapshot
 	local bool
+	mount string
 	err   error
 }
 
 func (d oneFile) Local() (bool, error)               { return d.local, d.err }
-func (d oneFile) Mount() (string, error)             { return "mount-1", nil }
+func (d oneFile) Mount() (string, error)             { return d.mount, nil }
 func (d oneFile) List(string) ([]string, error)      { return []string{"L0"}, nil }
 func (d oneFile) Read(string) (fsys.Snapshot, error) { return d.Snapshot, nil }
 
 // notLocalizer hides that the directory knows whether it is local.
 type notLocalizer struct{ fsys.Dir }
 
-func (n notLocalizer) Mount() (string, error) { return fsys.Mount(n.Dir), nil }
+func (d notLocalizer) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
 
 // fixedFS finds one directory, whatever the name.
 type fixedFS struct{ dir fsys.Dir }
@@ -71,9 +73,11 @@ func TestVerdict(t *testing.T) {
 		ns      string // the owner's; ours is ns-1
 		witness bool   // the owner has one, says its record
 		file    fsys.Witness
-		remote  bool // as we see the directory
-		guest   bool // the owner saw it as remote, we export it to him
-		mount   bool // the owner saw it by way of the same mount
+		remote  bool   // as we see the directory
+		guest   bool   // the owner saw it as remote, we export it to him
+		mount   string // the owner's, if remote; ours is mount-1
+		export  bool   // the owner saw it as local, he exports it to us
+		blank   bool   // we know neither our mount nor our namespace
 		table   proc.State
 		want    proc.State
 		asks    bool // the process table
@@ -103,8 +107,15 @@ func TestVerdict(t *testing.T) {
 		// Same boot, another namespace: only the witness knows. The process
 		// table is not asked: the PID means somebody else there.
 		{name: "container, free", boot: here, ns: "ns-7", witness: true, file: freeFile, table: alive, want: dead, why: "another PID namespace"},
-		{name: "container, free, remote", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: true, table: alive, want: dead},
-		{name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: alive, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, same mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-1", table: alive, want: dead, why: "another PID namespace"},
+		{name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-2", table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, no mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, local to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, guest: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, export: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "container, free, remote, nobody knows a mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, blank: true, table: dead, want: unknown, why: "cannot be seen"},
+		{name: "nobody knows a namespace", boot: here, ns: "", blank: true, table: dead, want: unknown, why: "another PID namespace"},
+		{name: "another boot, remote to us only", boot: before, ns: "ns-1", remote: true, export: true, table: dead, want: unknown, why: "other machines"},
+		{name: "hidden, free, remote, another mount", boot: here, ns: "ns-1", witness: true, file: freeFile, remote: true, mount: "mount-2", table: unknown, asks: true, want: alive},
 		{name: "container, nobody can tell", boot: here, ns: "ns-7", witness: true, table: dead, want: unknown, why: "another PID namespace"},
 		{name: "container, free file without witness", boot: here, ns: "ns-7", file: freeFile, table: dead, want: unknown},
 		{name: "container that does not tell", boot: here, ns: "", file: freeFile, table: dead, want: unknown},
@@ -127,15 +138,15 @@ func TestVerdict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			o := someOwner
 			o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
-			o.Local = !test.guest && !test.remote
-			if test.mount {
-				o.Mount = "mount-1"
-			}
-			d := oneFile{local: !test.remote, Snapshot: fsys.Snapshot{
+			o.Local, o.Mount = !test.guest && (!test.remote || test.export), test.mount
+			d := oneFile{local: !test.remote, mount: "mount-1", Snapshot: fsys.Snapshot{
 				Data: lock.AppendRecord(nil, o), Witness: test.file, ID: fsys.ID{1},
 			}}
 			self := someOwner.Identity
 			self.Boot, self.Namespace, self.PID = here, "ns-1", 99
+			if test.blank {
+				self.Namespace, d.mount = "", ""
+			}
 			asked := 0
 			check := func(t *testing.T, d fsys.Dir, self proc.Identity, want proc.State, why string, asks bool) {
 				t.Helper()
@@ -167,7 +178,7 @@ func TestVerdict(t *testing.T) {
 			switch {
 			case test.file == heldFile:
 				want = alive
-			case test.witness && test.file == freeFile && !test.remote:
+			case test.witness && test.file == freeFile && !test.remote && !test.guest:
 				want = dead
 			}
 			check(t, d, self, want, "", false)
@@ -273,12 +284,16 @@ func TestOwnPID(t *testing.T) {
 // A process table that breaks its promises must not lead to a record that
 // nobody can judge, either.
 func TestOwnRecordUnreadable(t *testing.T) {
-	for name, self := range map[string]proc.Identity{
+	tables := map[string]proc.Identity{
 		"too long":       {PID: 1, Boot: strings.Repeat("x", lock.MaxRecord)},
 		"line break":     {PID: 1, Start: "1\nend"},
 		"not plain text": {PID: 1, Namespace: "\x1b"},
-		"large PID":      {PID: 1 << 31},
-	} {
+	}
+	if large := math.MaxInt32; large < math.MaxInt {
+		large++
+		tables["large PID"] = proc.Identity{PID: large}
+	}
+	for name, self := range tables {
 		t.Run(name, func(t *testing.T) {
 			var m memFS
 			asked := 0

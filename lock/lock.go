@@ -214,12 +214,16 @@ func (l *DirLock) newOwner() (Owner, error) {
 	if _, err := io.ReadFull(l.rand, id[:]); err != nil {
 		return Owner{}, fmt.Errorf("random owner ID: %w", err)
 	}
+	local, err := fsys.Local(l.dir)
+	if err != nil {
+		return Owner{}, err
+	}
 	o := Owner{
 		ID:       hex.EncodeToString(id[:]),
 		Identity: self,
 		Since:    l.now(),
 		Witness:  witness,
-		Local:    fsys.Local(l.dir),
+		Local:    local,
 	}
 	if !o.Local {
 		o.Mount = fsys.Mount(l.dir)

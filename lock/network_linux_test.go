@@ -28,7 +28,9 @@ func bindfs(t *testing.T, dir string) string {
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(at, unix.MNT_DETACH)) })
 	d, err := fsys.OS().Dir(at)
 	require.NoError(t, err)
-	require.False(t, fsys.Local(d))
+	local, err := fsys.Local(d)
+	require.NoError(t, err)
+	require.False(t, local)
 	return at
 }
 

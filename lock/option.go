@@ -62,8 +62,11 @@ func WithRand(r io.Reader) Option { return func(o *options) { o.rand = r } }
 // WithPolling sets how often a waiting Lock looks at the directory where the
 // system has no events to wake it: after about shortest at first, then twice as
 // long each time, at last about every longest. The default is 1 ms and 100 ms.
+// Either is 1 ms at least and an hour at most, whatever is given, and longest is
+// no less than shortest.
 func WithPolling(shortest, longest time.Duration) Option {
-	return func(o *options) { o.pollMin, o.pollMax = shortest, longest }
+	bound := func(d time.Duration) time.Duration { return min(max(d, time.Millisecond), time.Hour) }
+	return func(o *options) { o.pollMin, o.pollMax = bound(shortest), bound(max(shortest, longest)) }
 }
 
 // WithoutEvents makes a waiting Lock poll only, even where the system could

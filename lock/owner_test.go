@@ -56,6 +56,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	tests := map[string]func(*lock.Owner){
 		"all fields":         func(o *lock.Owner) {},
 		"nothing known":      func(o *lock.Owner) { o.Identity = proc.Identity{PID: 1}; o.Witness, o.Local = false, false },
+		"mounted":            func(o *lock.Owner) { o.Local, o.Mount = false, "0:47" },
 		"largest PID":        func(o *lock.Owner) { o.PID = 1<<31 - 1 },
 		"no time":            func(o *lock.Owner) { o.Since = time.Time{} },
 		"nanoseconds":        func(o *lock.Owner) { o.Since = o.Since.Add(1) },
@@ -246,7 +247,7 @@ func checkParse(data []byte) error {
 	if o.PID <= 0 || len(o.ID) != 32 {
 		return fmt.Errorf("impossible owner: %+v", o)
 	}
-	for _, s := range []string{o.Start, o.Boot, o.Namespace, o.Host, o.Command} {
+	for _, s := range []string{o.Start, o.Boot, o.Namespace, o.Mount, o.Host, o.Command} {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return fmt.Errorf("not plain text: %q", s)
 		}

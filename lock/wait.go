@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	// A waiter looks although events would wake it, because they can be lost:
-	// after safetyMin, and then twice as long each time, to safetyMax.
-	safetyMin = 5 * time.Second
-	safetyMax = 30 * time.Second
+	// A waiter looks every safetyBeat although events would wake it, because
+	// they can be lost.
+	safetyBeat = 5 * time.Second
 
 	// A waiter that has lost more than freeLosses races in a row waits before
 	// its next look: a random time, up to lossPause for each of the other
@@ -162,7 +161,7 @@ func (w *waiter) watch(b look) {
 	}
 	w.ended, w.stops = ended, append(w.stops, stop)
 	if w.changed != nil {
-		w.beat, w.longest = safetyMin, safetyMax
+		w.beat, w.longest = safetyBeat, safetyBeat
 	}
 }
 

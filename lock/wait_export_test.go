@@ -30,8 +30,8 @@ func BeforePause(l *DirLock, f func(d time.Duration)) {
 	}
 }
 
-// SafetyMax is the longest time between two looks of a waiter that has events.
-const SafetyMax = safetyMax
+// SafetyBeat is the longest time between two looks of a waiter that has events.
+const SafetyBeat = safetyBeat
 
 // Queues returns for how many directories goroutines of this process wait.
 func Queues() int {

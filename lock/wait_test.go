@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -358,7 +359,7 @@ func TestLockSurvivesLostEvents(t *testing.T) {
 				time.Sleep(time.Hour)
 				free(t, a, p)
 				after := took() - time.Hour
-				require.LessOrEqual(t, after, lock.SafetyMax)
+				require.LessOrEqual(t, after, lock.SafetyBeat)
 				require.NoError(t, b.Unlock())
 			})
 		})
@@ -405,6 +406,38 @@ func TestLockPollsWithoutEvents(t *testing.T) {
 	}
 }
 
+// Whatever WithPolling is told, the waiter neither spins nor sleeps for good.
+func TestLockPollingIsBounded(t *testing.T) {
+	const hour = time.Hour
+	for _, test := range []struct{ shortest, longest, min, max time.Duration }{
+		{0, 0, time.Millisecond / 2, time.Millisecond},
+		{-1, -1, time.Millisecond / 2, time.Millisecond},
+		{-2, -2, time.Millisecond / 2, time.Millisecond},
+		{-hour, -hour, time.Millisecond / 2, time.Millisecond},
+		{time.Second, 0, time.Second / 2, time.Second},
+		{math.MaxInt64, math.MaxInt64, hour / 2, hour},
+		{math.MinInt64, math.MaxInt64, time.Millisecond / 2, hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			disk, procs := newWaitDisk(), proc.NewFake()
+			a := disk.process(procs.Start("a"))
+			b := disk.process(procs.Start("b"), lock.WithoutEvents(), lock.WithPolling(test.shortest, test.longest))
+			ctx, cancel := context.WithCancel(t.Context())
+			pauses := 0
+			lock.BeforePause(b, func(d time.Duration) {
+				require.GreaterOrEqual(t, d, test.min)
+				require.LessOrEqual(t, d, test.max)
+				if pauses++; pauses == 50 {
+					cancel()
+				}
+			})
+			require.NoError(t, a.Lock())
+			require.ErrorIs(t, b.LockContext(ctx), context.Canceled)
+			require.NoError(t, a.Unlock())
+		})
+	}
+}
+
 // The end of a process in another PID namespace is no event here. The kernel's
 // witness tells, to those who ask.
 func TestLockPollsForAnotherNamespace(t *testing.T) {
@@ -441,7 +474,7 @@ func TestLockWaitsQuietly(t *testing.T) {
 	}{
 		{"living owner", func(d *waitDisk, procs *proc.Fake) {
 			_ = d.process(procs.Start("a")).Lock()
-		}, 60*60/15 + 10},
+		}, 2*60*60/5 + 10},
 		{"another machine", func(d *waitDisk, procs *proc.Fake) {
 			d.remote = true
 			_ = d.process(procs.Machine("far").Start("a")).Lock()
@@ -458,7 +491,7 @@ func TestLockWaitsQuietly(t *testing.T) {
 			_ = d.process(procs.Start("stopped")).Lock()
 			d.files = map[string]*waitFile{"L0": l0, "L1": d.files["L0"]}
 			p.Kill()
-		}, (60*60/15 + 10) * 8 * 3},
+		}, (2*60*60/5 + 10) * 8 * 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -58,7 +58,7 @@ func breakOwner(cmd *cobra.Command, dir, id string, force, quiet bool) error {
 	case err != nil || quiet:
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", dir, id)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", printable(dir), id)
 	return err
 }
 

@@ -64,7 +64,8 @@ itself.`
 
 const helpJSON = `"dirlock status --json" prints one line for each directory, with an object:
 
-  dir     string  the directory, without symbolic links
+  dir     string  the directory, without symbolic links; as it was given if
+                  state is "error"
   state   string  "free", "held", "stale", "unreadable"; or "error" if the
                   directory cannot be read
   error   string  what is wrong, if state is "error"; else missing
@@ -89,8 +90,9 @@ and an owner, with strings that are empty where its system could not tell, is
   host         string   its machine
   command      string   its name; "dirlock run NAME" if dirlock runs NAME
   since        string   when it acquired the lock, by its machine's clock, in UTC
-                        (RFC 3339)
-  age_seconds  number   from then to now, by this machine's clock, never negative
+                        (RFC 3339); of year 1 if its file does not tell
+  age_seconds  number   from then to now, by this machine's clock, never negative;
+                        0 if its file does not tell
   start        string   which process of that number,
   boot         string   of which run of the kernel,
   namespace    string   in which PID namespace

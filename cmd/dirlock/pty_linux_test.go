@@ -130,6 +130,21 @@ func TestWaitingLine(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
+// What ends the waiting with an error clears the line, too.
+func TestErrorWhileWaiting(t *testing.T) {
+	dir := t.TempDir()
+	for _, command := range [][]string{{"run", dir, "job"}, {"wait", dir}} {
+		l := lock.New(dir)
+		require.NoError(t, l.Lock())
+		p := startOnTerminal(t, 80, "dirlock", command...)
+		p.shows("waiting", 1)
+		require.NoError(t, os.WriteFile(dir+"/L0", []byte("garbage"), 0o644))
+		require.Regexp(t, `\r {60,}\rdirlock: .*not a lock record`, p.exits(65))
+		require.ErrorIs(t, l.Unlock(), lock.ErrLost)
+		require.NoError(t, os.Remove(dir+"/L0"))
+	}
+}
+
 // The command finds no descriptor that dirlock has opened.
 func TestDescriptors(t *testing.T) {
 	dir := t.TempDir()

@@ -137,7 +137,13 @@ func (f *runFlags) run(dir string, command []string) error {
 			return err
 		}
 	}
-	l := lock.New(dir, lock.WithProcesses(table{proc.OS(), "dirlock run " + filepath.Base(command[0])}))
+	// A symbolic link may be changed while we wait: what the command is told is
+	// what was locked.
+	path, err := resolve(dir)
+	if err != nil {
+		return err
+	}
+	l := lock.New(path, lock.WithProcesses(table{proc.OS(), "dirlock run " + filepath.Base(command[0])}))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
 		if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
@@ -145,14 +151,10 @@ func (f *runFlags) run(dir string, command []string) error {
 		}
 		return err
 	}
-	path, err := resolve(dir)
-	if err == nil {
-		if f.verbose {
-			complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))))
-		}
-		err = f.child(l, path, command, signals)
+	if f.verbose {
+		complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))))
 	}
-	return err
+	return f.child(l, path, command, signals)
 }
 
 // resolve returns the path by which the lock knows a directory.

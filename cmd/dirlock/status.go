@@ -123,12 +123,16 @@ func report(s lock.Status, now time.Time) string {
 	text := summary(s, now) + "\n"
 	for _, level := range s.Levels {
 		if level.Err != nil {
-			text += fmt.Sprintf("  L%d  unknown  %s\n", level.N, level.Reason)
+			text += fmt.Sprintf("  L%d  unknown  %s\n", level.N, printable(level.Reason))
 			continue
 		}
 		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, level.State, level.Reason)
 		if o := level.Owner; o.ID != "" {
-			text += fmt.Sprintf("\n      %s, for %s, owner %s", o, roughly(age(o, now)), o.ID)
+			text += fmt.Sprintf("\n      %s, ", o)
+			if !o.Since.IsZero() {
+				text += fmt.Sprintf("for %s, ", roughly(age(o, now)))
+			}
+			text += "owner " + o.ID
 		}
 		text += "\n"
 	}
@@ -145,7 +149,7 @@ func summary(s lock.Status, now time.Time) string {
 	case stale:
 		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", dir, who(level.Owner))
 	case unreadable:
-		return fmt.Sprintf("%s cannot be locked: %v", dir, level.Err)
+		return fmt.Sprintf("%s cannot be locked: %s", dir, printable(level.Err.Error()))
 	}
 	text := fmt.Sprintf("%s is held by %s%s", dir, who(level.Owner), since(level.Owner, now))
 	if level.N > 0 {
@@ -157,15 +161,15 @@ func summary(s lock.Status, now time.Time) string {
 	return text
 }
 
-// printable makes a path safe to show on a terminal, and on one line. The names
-// in records are so already.
-func printable(path string) string {
+// printable makes text with a path in it safe to show on a terminal, and on one
+// line. The names in records are so already.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r
-	}, path)
+	}, text)
 }
 
 func who(o lock.Owner) string {
@@ -188,8 +192,11 @@ func since(o lock.Owner, now time.Time) string {
 }
 
 // age is how long an owner has had the lock. The clocks of two machines differ:
-// it is never negative.
+// it is never negative. Of an owner that does not say since when, it is 0.
 func age(o lock.Owner, now time.Time) time.Duration {
+	if o.Since.IsZero() {
+		return 0
+	}
 	return max(now.Sub(o.Since), 0)
 }
 

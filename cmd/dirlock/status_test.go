@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ func TestGolden(t *testing.T) {
 	other := owner
 	other.ID, other.PID, other.Witness, other.Since = "1c7fd5f3a0f14d5b8f3d4c1e2a697b11", 4243, false, now.Add(time.Hour)
 	bare := lock.Owner{ID: "2d7fd5f3a0f14d5b8f3d4c1e2a697b12", Identity: proc.Identity{PID: 7}, Since: now.Add(-50 * time.Hour)}
+	undated := bare
+	undated.Since = time.Time{}
 	level := func(n int, o lock.Owner, s proc.State, why string) lock.Level {
 		return lock.Level{N: n, Path: "/d/L" + string(rune('0'+n)), Owner: o, State: s, Reason: why}
 	}
@@ -53,6 +56,7 @@ func TestGolden(t *testing.T) {
 		"free-left":  {free, []lock.Level{level(1, owner, proc.Dead, "no process has this PID")}},
 		"held":       {held, []lock.Level{level(0, owner, proc.Alive, "it holds the kernel's lock on the file")}},
 		"held-bare":  {held, []lock.Level{level(0, bare, proc.Alive, "the process runs")}},
+		"undated":    {held, []lock.Level{level(0, undated, proc.Unknown, "it ran on another machine")}},
 		"unknown":    {held, []lock.Level{level(0, other, proc.Unknown, "it runs in another PID namespace")}},
 		"recovering": {held, []lock.Level{dead, level(1, other, proc.Alive, "the process runs")}},
 		"stale":      {stale, []lock.Level{dead, level(1, other, proc.Dead, "no process has this PID"), bad(3)}},
@@ -73,6 +77,15 @@ func TestGolden(t *testing.T) {
 			golden(t, name+".txt", b.Bytes())
 		})
 	}
+}
+
+// A path may have anything in it.
+func TestReportIsPrintable(t *testing.T) {
+	err := &lock.RecordError{Path: "/a\n\x1b[2Jb/L0", Err: lock.ErrNotRecord}
+	l := lock.Level{Path: err.Path, State: proc.Unknown, Reason: err.Error(), Err: err}
+	text := report(lock.Status{Dir: "/a\n\x1b[2Jb", Levels: []lock.Level{l}}, time.Now())
+	require.NotContains(t, text, "\x1b")
+	require.Equal(t, 2, strings.Count(text, "\n"), "a line for the directory, and one for the level")
 }
 
 func golden(t *testing.T, name string, got []byte) {

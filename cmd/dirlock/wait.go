@@ -56,6 +56,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	start := time.Now()
 	l := lock.New(dir)
 	var w *waiting
+	defer func() { w.stop() }()
 	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
 		s, err := l.Status()
 		if err != nil {
@@ -63,16 +64,13 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 		}
 		switch st, level := stateOf(s); st {
 		case free, stale:
-			w.stop()
 			return nil
 		case unreadable:
-			w.stop()
 			return level.Err
 		}
 		if timeout.set {
 			left := timeout.d - time.Since(start)
 			if left <= 0 {
-				w.stop()
 				return stillHeld(s, timeout.d, conflict, quiet)
 			}
 			pause = min(pause, left)
@@ -86,7 +84,6 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 			w.show()
 		case sig := <-signals:
 			if ends(sig) {
-				w.stop()
 				return exitError{exitSignal + signalNumber(sig), ""}
 			}
 			w.show()

@@ -56,6 +56,7 @@ type dir struct {
 var (
 	_ fsys.Witnesser = (*dir)(nil)
 	_ fsys.Localizer = (*dir)(nil)
+	_ fsys.Mounter   = (*dir)(nil)
 	_ fsys.Notifier  = (*dir)(nil)
 	_ fsys.Sweeper   = (*dir)(nil)
 )
@@ -113,7 +114,9 @@ func (d *dir) Witnesses() (bool, error) {
 	return fsys.Witnesses(d.Dir)
 }
 
-func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir), nil }
+func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir) }
+
+func (d *dir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
 
 func (d *dir) Notify(name string) (<-chan struct{}, func(), error) {
 	return fsys.Notify(d.Dir, name)

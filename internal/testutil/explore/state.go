@@ -1,0 +1,584 @@
+package explore
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// Bounds of what a state has room for. Reaching one is a panic, never a
+// silently smaller search.
+const (
+	maxLevels   = 8
+	maxThreads  = 6 // with the lone one
+	maxFiles    = 30
+	maxBindings = 20
+)
+
+// Rules are what the invented world is like.
+type Rules struct {
+	// Witness: the kernel vouches for the owners of files.
+	Witness bool
+	// Network: other machines can reach the directory.
+	Network bool
+	// Faults: one operation of a run may fail.
+	Faults bool
+	// Events: the file system and the process table have them.
+	Events bool
+	// Waits: programs wait in [Proc.Pause] for others, so that what they have
+	// seen before it is not forgotten.
+	Waits bool
+	// Held: check that nobody is told "held" for no reason. It costs states.
+	Held bool
+	// Meddler: somebody outside the protocol removes one level file.
+	Meddler bool
+	// Breaks: a program breaks locks of owners that are not known to be dead.
+	Breaks bool
+}
+
+// Process is an invented process.
+type Process struct {
+	// Threads are its programs.
+	Threads []*Program
+	// Machine and Namespace say where it runs. Two of the same machine have
+	// the same boot, and two of the same namespace can see each other.
+	Machine, Namespace int
+	// After is the number of the process, counted from 1, that must be dead
+	// before this one starts, and whose PID it has.
+	After int
+}
+
+// Config is a search: what the world is like, who is in it, and what may
+// happen to them.
+type Config struct {
+	Name  string
+	Rules Rules
+	Procs []Process
+	// Start are the directories to start from: a character for each level, L0
+	// first. See StartKinds.
+	Start []string
+	// Deaths is how many processes may die.
+	Deaths int
+	// Lone is the program that must acquire the lock when nobody is in its way.
+	Lone *Program
+	// Only is the property that is looked for, if it is not all of them.
+	Only string
+	// Verify runs the code under test again with other names and by other
+	// ways, to see that the search may treat them as one.
+	Verify bool
+	// MaxStates and MaxTime cut the search short. Zero is no limit.
+	MaxStates int
+	MaxTime   time.Duration
+}
+
+// The characters of [Config.Start].
+const (
+	StartAbsent  = '-'
+	StartStale   = 'S' // a record of a dead process of machine 0, namespace 0
+	StartBoot    = 'B' // a record of a process of an earlier boot
+	StartTorn    = 'T'
+	StartForeign = 'F' // nobody can judge it
+)
+
+// Where a process is, as another one sees it.
+const (
+	placeSame      = 0
+	placeNamespace = 1
+	placeBoot      = 2
+)
+
+// Owners of files that are not processes of the search.
+const (
+	ownerTorn    = -1
+	ownerForeign = -2
+	ownerGhost   = 16 // + level: a process that was dead before
+	ownerBoot    = 32 // + level: … of an earlier boot
+)
+
+const none = -1
+
+type file struct {
+	owner int8 // process
+	by    int8 // thread
+	level int8 // or none
+	open  bool // its creator has it open, or will have died with it
+	debt  int8 // 1 + the thread that must remove it before it says that it recovered the lock
+	used  bool
+}
+
+type thread struct {
+	node   int32
+	half   result // of a read, whose witness has not been asked for
+	nb     int8
+	b      [maxBindings]int8 // files
+	hold   int8              // the file with which it holds the lock, or none
+	busy   bool              // somebody was in the way during this call
+	lost   bool              // a meddler took its lock
+	faulty bool              // an error was injected into this call
+	watchF int8              // level watched, or none
+	watchP int8              // process watched, or none
+	eventF bool
+	eventP bool
+}
+
+type state struct {
+	lv      [maxLevels]int8 // files
+	f       [maxFiles]file
+	t       [maxThreads]thread
+	dead    uint32 // processes
+	deaths  int8
+	faults  int8
+	meddled bool
+	dropped bool
+	site    faultSite // where the error was injected, if one was
+}
+
+// model is a search's world: what does not change from state to state.
+type model struct {
+	cfg     *Config
+	rs      *reactions
+	nt      int   // threads
+	np      int   // processes
+	procOf  []int // of each thread; the lone process is the last one
+	class   []int // threads of one class are interchangeable
+	awaited uint32
+	lone    int // thread
+	single  bool
+	literal bool // replays take every step one by one
+
+	faultCount map[faultSite]*faultCount
+	loneCache  map[uint64]bool
+	loneRuns   int
+	quiescent  int
+	closures   int
+}
+
+func newModel(cfg *Config) *model {
+	m := &model{cfg: cfg, rs: newReactions(cfg.Rules, cfg.Lone, cfg.Verify), loneCache: map[uint64]bool{}, faultCount: map[faultSite]*faultCount{}}
+	m.single = true
+	for i, p := range cfg.Procs {
+		class := -1
+		for j, q := range cfg.Procs[:i] {
+			if len(p.Threads) == 1 && len(q.Threads) == 1 && p.Threads[0] == q.Threads[0] &&
+				p.Machine == q.Machine && p.Namespace == q.Namespace && p.After == 0 && q.After == 0 && !m.hasHeir(i) && !m.hasHeir(j) {
+				class = m.class[m.threadOf(j)]
+				break
+			}
+		}
+		for range p.Threads {
+			c := class
+			if c < 0 {
+				c = 100 + len(m.procOf)
+			}
+			m.procOf = append(m.procOf, i)
+			m.class = append(m.class, c)
+		}
+		if p.After > 0 {
+			m.awaited |= 1 << (p.After - 1)
+		}
+		m.single = m.single && len(p.Threads) == 1
+	}
+	m.nt, m.np = len(m.procOf), len(cfg.Procs)
+	m.lone = m.nt
+	m.procOf = append(m.procOf, m.np)
+	if m.nt+1 > maxThreads {
+		panic("explore: too many threads")
+	}
+	return m
+}
+
+func (m *model) hasHeir(p int) bool {
+	for _, q := range m.cfg.Procs {
+		if q.After == p+1 {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) threadOf(p int) int {
+	for t, q := range m.procOf {
+		if q == p {
+			return t
+		}
+	}
+	panic("explore: no such process")
+}
+
+// start returns the first state.
+func (m *model) start(dir string) *state {
+	s := &state{}
+	for l := range s.lv {
+		s.lv[l] = none
+	}
+	for l, c := range dir {
+		f := file{by: none, level: int8(l), used: true}
+		switch c {
+		case StartAbsent:
+			continue
+		case StartStale:
+			f.owner = int8(ownerGhost + l)
+		case StartBoot:
+			f.owner = int8(ownerBoot + l)
+		case StartTorn:
+			f.owner = ownerTorn
+		case StartForeign:
+			f.owner = ownerForeign
+		default:
+			panic(fmt.Sprintf("explore: start state %q", dir))
+		}
+		s.lv[l] = int8(l)
+		s.f[l] = f
+	}
+	for t := range maxThreads {
+		s.t[t].hold, s.t[t].watchF, s.t[t].watchP = none, none, none
+	}
+	t := 0
+	for _, p := range m.cfg.Procs {
+		for _, prog := range p.Threads {
+			_, s.t[t].node = m.rs.program(prog)
+			t++
+		}
+	}
+	return s
+}
+
+func (m *model) node(s *state, t int) *node { return &m.rs.nodes[s.t[t].node] }
+
+// ownerDead tells whether the owner of a file is dead, by what is true and not
+// by what can be known. Incomplete records have dead owners; nobody knows those
+// of foreign files.
+func (s *state) ownerDead(owner int8) bool {
+	switch {
+	case owner == ownerTorn || owner >= ownerGhost:
+		return true
+	case owner == ownerForeign:
+		return false
+	}
+	return s.dead>>owner&1 != 0
+}
+
+// place says where the owner of a record is, for a process.
+func (m *model) place(p int, owner int8) int {
+	pm, pn := m.where(p)
+	om, on := m.where(int(owner))
+	switch {
+	case pm != om:
+		return placeBoot
+	case pn != on:
+		return placeNamespace
+	}
+	return placeSame
+}
+
+func (m *model) where(p int) (machine, namespace int) {
+	switch {
+	case p >= ownerBoot:
+		return -1, 0
+	case p >= ownerGhost, p >= m.np:
+		return 0, 0
+	}
+	return m.cfg.Procs[p].Machine, m.cfg.Procs[p].Namespace
+}
+
+// pid returns a number that two processes share if they have the same PID.
+func (m *model) pid(p int8) int {
+	for p < ownerGhost && int(p) < m.np && m.cfg.Procs[p].After > 0 {
+		p = int8(m.cfg.Procs[p].After - 1)
+	}
+	return int(p)
+}
+
+// mayTell tells whether a process could know that the owner of this file is
+// dead, if it is.
+func (m *model) mayTell(p int, f *file) bool {
+	if f.owner == ownerForeign {
+		return false
+	}
+	if f.owner == ownerTorn {
+		return !m.cfg.Rules.Network
+	}
+	switch m.place(p, f.owner) {
+	case placeSame:
+		return true
+	case placeNamespace:
+		return m.cfg.Rules.Witness
+	}
+	return !m.cfg.Rules.Network
+}
+
+// gc forgets files that nobody can see or remembers.
+func (m *model) gc(s *state) {
+	var keep uint32
+	for _, f := range s.lv {
+		if f >= 0 {
+			keep |= 1 << f
+		}
+	}
+	for t := range m.nt {
+		th := &s.t[t]
+		if s.dead>>m.procOf[t]&1 != 0 {
+			continue
+		}
+		for _, f := range th.b[:th.nb] {
+			keep |= 1 << f
+		}
+	}
+	for i := range s.f {
+		if s.f[i].used && keep>>i&1 == 0 {
+			s.f[i] = file{}
+		}
+	}
+}
+
+func (s *state) newFile() int8 {
+	for i := range s.f {
+		if !s.f[i].used {
+			s.f[i].used = true
+			return int8(i)
+		}
+	}
+	panic("explore: too many files")
+}
+
+// traces returns the processes of which a file, or another one's memory,
+// speaks.
+func (m *model) traces(s *state) (tr uint32) {
+	for _, f := range s.lv {
+		if f >= 0 && s.f[f].owner >= 0 && s.f[f].owner < ownerGhost {
+			tr |= 1 << s.f[f].owner
+		}
+	}
+	for t := range m.nt {
+		if s.dead>>m.procOf[t]&1 != 0 {
+			continue
+		}
+		th := &s.t[t]
+		for _, f := range th.b[:th.nb] {
+			if o := s.f[f].owner; o >= 0 && o < ownerGhost && int(o) != m.procOf[t] {
+				tr |= 1 << o
+			}
+		}
+		if th.watchP >= 0 {
+			tr |= 1 << th.watchP
+		}
+	}
+	return tr
+}
+
+// key returns a fingerprint that two states share if they differ in nothing
+// but names: which of the interchangeable processes is which, and which of the
+// files that are gone. It writes the state down with the threads in an order
+// that depends on no name. Where that order is not unique, two states that
+// differ in names can have two fingerprints; that costs time, and no more.
+func (m *model) key(s *state) uint64 {
+	rules := &m.cfg.Rules
+	var have [maxThreads]bool
+	var sig, acc [maxThreads]uint64
+	tr := m.traces(s)
+	for t := range m.nt {
+		p := m.procOf[t]
+		if s.dead>>p&1 != 0 {
+			continue
+		}
+		th := &s.t[t]
+		if tr>>p&1 == 0 && m.single && th.hold < 0 && m.rs.nodes[th.node].op.kind == opDone {
+			continue // it is like a dead one
+		}
+		have[t] = true
+		h := mix(uint64(m.class[t])<<32|uint64(uint32(th.node)), uint64(th.half)<<8|th.flags())
+		for _, f := range th.b[:th.nb] {
+			h = mix(h, m.fileSig(s, f, p))
+		}
+		for l, f := range s.lv {
+			if f >= 0 && int(s.f[f].owner) == p {
+				h = mix(h, uint64(l)+77)
+			}
+		}
+		sig[t] = h
+	}
+	for t := range m.nt {
+		if !have[t] {
+			continue
+		}
+		th := &s.t[t]
+		for k, f := range th.b[:th.nb] {
+			if o := s.f[f].owner; o >= 0 && int(o) < m.np && int(o) != m.procOf[t] && s.dead>>o&1 == 0 {
+				for u := range m.nt {
+					if m.procOf[u] == int(o) {
+						acc[u] += mix(sig[t], uint64(k)+1)
+					}
+				}
+			}
+		}
+	}
+	var order [maxThreads]int8
+	n := 0
+	for t := range m.nt {
+		if !have[t] {
+			continue
+		}
+		sig[t] = uint64(m.class[t])<<56 | mix(sig[t], acc[t])>>8
+		i := n
+		for i > 0 && sig[order[i-1]] > sig[t] {
+			order[i] = order[i-1]
+			i--
+		}
+		order[i] = int8(t)
+		n++
+	}
+
+	// Names, in the order of appearance.
+	var procName, threadName, ghostName [48]int8
+	for i := range procName {
+		procName[i], ghostName[i] = -1, -1
+	}
+	for i, t := range order[:n] {
+		threadName[t] = int8(i)
+		if p := m.procOf[t]; procName[p] < 0 {
+			procName[p] = int8(i)
+		}
+	}
+	var files [48]int8
+	for i := range s.f {
+		if s.f[i].used && s.f[i].owner >= 0 {
+			files[s.f[i].owner]++
+		}
+	}
+	ghosts := int8(0)
+	name := func(f *file, linked bool) byte {
+		switch o := f.owner; {
+		case o == ownerTorn:
+			return 0xf0
+		case o == ownerForeign:
+			return 0xf1
+		case o < ownerGhost && s.dead>>o&1 == 0 && procName[o] >= 0:
+			return byte(procName[o])
+		case !linked && files[o] == 1:
+			return 0xf2
+		default:
+			if ghostName[o] < 0 {
+				ghostName[o] = ghosts
+				ghosts++
+			}
+			n := 0x40 + byte(ghostName[o])
+			if o >= ownerBoot {
+				n += 0x40
+			}
+			return n
+		}
+	}
+	var buf [512]byte
+	b := buf[:0]
+	// Deaths, faults and so on are part of the state.
+	g := byte(s.deaths)<<4 | byte(s.faults)<<2
+	if s.meddled {
+		g |= 1
+	}
+	if s.dropped {
+		g |= 2
+	}
+	b = append(b, g, byte(n))
+	if m.awaited != 0 {
+		b = append(b, byte(s.dead&m.awaited))
+	}
+	for _, f := range s.lv {
+		if f < 0 {
+			b = append(b, 0xff)
+			continue
+		}
+		x := &s.f[f]
+		b = append(b, name(x, true))
+		fl := byte(0)
+		if rules.Witness && x.open && !s.ownerDead(x.owner) {
+			fl = 1
+		}
+		if x.debt > 0 && s.dead>>m.procOf[x.debt-1]&1 == 0 {
+			fl |= byte(threadName[x.debt-1]+1) << 1
+		}
+		if x.by >= 0 && s.dead>>m.procOf[x.by]&1 == 0 {
+			fl |= byte(threadName[x.by]+1) << 4
+		}
+		b = append(b, fl)
+	}
+	for _, t := range order[:n] {
+		th := &s.t[t]
+		fl := th.flags()
+		b = append(b, byte(m.class[t]), byte(th.node), byte(th.node>>8), byte(th.node>>16), byte(fl), byte(fl>>8), byte(fl>>16))
+		if th.half != 0 {
+			b = append(b, byte(th.half), byte(th.half>>8), byte(th.half>>16), 1)
+		}
+		if th.watchP >= 0 {
+			if procName[th.watchP] >= 0 {
+				b = append(b, 0x10+byte(procName[th.watchP]))
+			} else {
+				b = append(b, 0x0f)
+			}
+		}
+		if th.hold >= 0 {
+			for k, f := range th.b[:th.nb] {
+				if f == th.hold {
+					b = append(b, byte(k))
+				}
+			}
+		}
+		for _, f := range th.b[:th.nb] {
+			x := &s.f[f]
+			if x.level >= 0 {
+				b = append(b, byte(x.level))
+				continue
+			}
+			c := byte(0x20)
+			if rules.Witness && x.open && !s.ownerDead(x.owner) {
+				c |= 1
+			}
+			b = append(b, c, name(x, false))
+		}
+	}
+	h := uint64(len(b))
+	for len(b)%8 != 0 {
+		b = append(b, 0)
+	}
+	for i := 0; i < len(b); i += 8 {
+		h = mix(h, uint64(b[i])|uint64(b[i+1])<<8|uint64(b[i+2])<<16|uint64(b[i+3])<<24|
+			uint64(b[i+4])<<32|uint64(b[i+5])<<40|uint64(b[i+6])<<48|uint64(b[i+7])<<56)
+	}
+	if h = mix(h, 0x1d8e4e27c47d124f); h == 0 {
+		h = 1
+	}
+	return h
+}
+
+func (m *model) fileSig(s *state, f int8, p int) uint64 {
+	x := &s.f[f]
+	h := uint64(x.level+1) << 8
+	switch {
+	case int(x.owner) == p:
+		h |= 1
+	case x.owner < 0:
+		h |= uint64(uint8(x.owner))
+	case s.ownerDead(x.owner):
+		h |= 2
+	default:
+		h |= 3
+	}
+	if x.open {
+		h |= 1 << 16
+	}
+	return h
+}
+
+func (th *thread) flags() (f uint64) {
+	for i, b := range [...]bool{th.busy, th.lost, th.faulty, th.eventF, th.eventP, th.hold >= 0} {
+		if b {
+			f |= 1 << i
+		}
+	}
+	return f | uint64(th.watchF+1)<<8 | uint64(th.nb)<<16
+}
+
+// mix is a step of a hash function.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b^0xe7037ed1a0b428db)
+	return hi ^ lo ^ a<<1
+}

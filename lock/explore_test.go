@@ -1,0 +1,401 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/internal/testutil/explore"
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// The real code of this package, in every interleaving of a few invented
+// processes, with deaths and failures anywhere. docs/explorer.md tells how to
+// read what these tests say.
+
+var (
+	deep   = flag.Bool("explore.deep", false, "go through the large searches, too: it takes minutes")
+	replay = flag.String("explore.replay", "", "run the schedule of this replay `string` and draw it")
+	drawTo = flag.String("explore.html", "", "write the page of a violation or a replay to this `file`")
+)
+
+// attempts is the bound on the attempts of one TryLock. Two are enough: the
+// second one starts from any state that the others have made of the directory
+// during the first, and what it remembers of the first is its number.
+const attempts = 2
+
+func handle(p *explore.Proc) *lock.DirLock {
+	l := lock.New("dir", lock.WithFS(p.FS()), lock.WithProcesses(p.Table()), lock.WithClock(p.Now), lock.WithRand(p.Rand()))
+	lock.SetExplored(l, attempts, p.Pause)
+	return l
+}
+
+// tried tells the explorer what a call that may acquire the lock has returned.
+func tried(p *explore.Proc, ok bool, err error) bool {
+	switch {
+	case err != nil:
+		p.Failed(err, errors.Is(err, explore.ErrInjected))
+	case ok:
+		p.Acquired()
+	default:
+		p.Refused()
+	}
+	return ok && err == nil
+}
+
+func tryLock(p *explore.Proc, l *lock.DirLock, left int) bool {
+	p.Call(explore.TryLock, left)
+	ok, err := l.TryLock()
+	return tried(p, ok, err)
+}
+
+// unlock is Unlock by the holder, again if it failed.
+func unlock(p *explore.Proc, l *lock.DirLock, left int) {
+	for range 3 {
+		p.Call(explore.Unlock, left)
+		switch err := l.Unlock(); {
+		case err == nil:
+			p.Released()
+			return
+		case errors.Is(err, lock.ErrLost):
+			p.Lost()
+			return
+		default:
+			p.Failed(err, errors.Is(err, explore.ErrInjected))
+		}
+	}
+	p.Wrong("Unlock fails for ever")
+}
+
+// unlockFree is Unlock by somebody who does not hold the lock.
+func unlockFree(p *explore.Proc, l *lock.DirLock, left int) {
+	p.Call(explore.Unlock, left)
+	if err := l.Unlock(); !errors.Is(err, lock.ErrNotHeld) {
+		p.Wrong("Unlock without the lock returned: %v", err)
+	}
+	p.Nothing()
+}
+
+// rounds is a program that calls TryLock so many times, and Unlock whenever it
+// got the lock.
+func rounds(n int) *explore.Program {
+	return &explore.Program{Name: "rounds", Run: func(p *explore.Proc) {
+		l := handle(p)
+		for left := n - 1; left >= 0; left-- {
+			if tryLock(p, l, left) {
+				unlock(p, l, left)
+			}
+		}
+	}}
+}
+
+var (
+	once  = rounds(1)
+	twice = rounds(2)
+
+	// twiceUnlock calls Unlock once more than it should, at any time.
+	twiceUnlock = &explore.Program{Name: "unlock twice", Run: func(p *explore.Proc) {
+		l := handle(p)
+		for left := 1; left >= 0; left-- {
+			if tryLock(p, l, left) {
+				unlock(p, l, left)
+			}
+			unlockFree(p, l, left)
+		}
+	}}
+
+	// inspecting only looks.
+	inspecting = &explore.Program{Name: "status", Run: func(p *explore.Proc) {
+		l := handle(p)
+		for left := 1; left >= 0; left-- {
+			p.Call(explore.Status, left)
+			if _, err := l.Status(); err != nil {
+				p.Failed(err, errors.Is(err, explore.ErrInjected))
+				continue
+			}
+			p.Nothing()
+		}
+	}}
+
+	// breaker breaks the lock of whoever is not known to be alive.
+	breaker = &explore.Program{Name: "break", Run: func(p *explore.Proc) {
+		l := handle(p)
+		p.Call(explore.Break, 0)
+		s, err := l.Status()
+		if err != nil {
+			p.Failed(err, errors.Is(err, explore.ErrInjected))
+			return
+		}
+		for _, lv := range s.Levels {
+			if lv.State != proc.Unknown || lv.Err != nil {
+				continue
+			}
+			switch err := l.Break(context.Background(), lv.Owner.ID, false); {
+			case err == nil:
+				p.Released()
+			case errors.Is(err, lock.ErrOtherOwner), errors.Is(err, lock.ErrAlive):
+				p.Refused()
+			default:
+				p.Failed(err, errors.Is(err, explore.ErrInjected))
+			}
+			return
+		}
+		p.Nothing()
+	}}
+
+	waiter = waits()
+	poller = waits(lock.WithoutEvents())
+)
+
+// waits is a program that waits for the lock, for so many pauses at most.
+func waits(opts ...lock.Option) *explore.Program {
+	return &explore.Program{Name: "wait", Run: func(p *explore.Proc) {
+		l := lock.New("dir", append(opts, lock.WithFS(p.FS()), lock.WithProcesses(p.Table()), lock.WithClock(p.Now), lock.WithRand(p.Rand()))...)
+		pauses := 0
+		lock.SetExplored(l, attempts, func(ctx context.Context, d time.Duration, changed, ended <-chan struct{}) error {
+			if pauses++; pauses > 3 {
+				return context.Canceled
+			}
+			return p.Pause(ctx, d, changed, ended)
+		})
+		p.Call(explore.Lock, 0)
+		err := l.LockContext(context.Background())
+		if tried(p, err == nil, err) {
+			unlock(p, l, 0)
+		}
+	}}
+}
+
+// alike returns n processes that run the same program.
+func alike(n int, prog *explore.Program) (ps []explore.Process) {
+	for range n {
+		ps = append(ps, explore.Process{Threads: []*explore.Program{prog}})
+	}
+	return ps
+}
+
+func process(progs ...*explore.Program) explore.Process { return explore.Process{Threads: progs} }
+
+func on(machine, namespace int, prog *explore.Program) explore.Process {
+	return explore.Process{Threads: []*explore.Program{prog}, Machine: machine, Namespace: namespace}
+}
+
+// stacks returns every directory with these kinds of files up to a level.
+func stacks(kinds string, top int) (out []string) {
+	if top < 0 {
+		return []string{""}
+	}
+	for _, rest := range stacks(kinds, top-1) {
+		for _, k := range kinds {
+			out = append(out, rest+string(k))
+		}
+	}
+	return out
+}
+
+type search struct {
+	explore.Config
+	deep bool
+}
+
+var (
+	empty   = []string{"-"}
+	witness = explore.Rules{Witness: true}
+	every   = stacks("-STF", 3)
+)
+
+// searches are what TestExplore goes through.
+func searches() []search {
+	rules := func(r explore.Rules, f func(*explore.Rules)) explore.Rules { f(&r); return r }
+	held := explore.Rules{Held: true}
+	faults := explore.Rules{Faults: true}
+	meddler := explore.Rules{Meddler: true}
+	network := explore.Rules{Network: true}
+	events := explore.Rules{Events: true, Waits: true}
+	all := []search{
+		// The bounds that every run of the tests reaches.
+		{Config: explore.Config{Name: "3x2", Procs: alike(3, twice), Deaths: 2, Start: every}},
+		{Config: explore.Config{Name: "4x1", Procs: alike(4, once), Deaths: 2, Start: stacks("-STF", 1)}},
+		{Config: explore.Config{Name: "5x1", Procs: alike(5, once), Deaths: 3, Start: empty}},
+		{Config: explore.Config{Name: "3x2-held", Rules: held, Procs: alike(3, twice), Deaths: 2, Start: stacks("-S", 2)}},
+
+		// The kernel vouches for owners.
+		{Config: explore.Config{Name: "3x2-witness", Rules: witness, Procs: alike(3, twice), Deaths: 2, Start: stacks("-ST", 1)}},
+		{Config: explore.Config{Name: "containers", Rules: witness, Procs: []explore.Process{on(0, 0, twice), on(0, 1, once), on(0, 1, once)}, Deaths: 2, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "containers-no-witness", Procs: []explore.Process{on(0, 0, twice), on(0, 1, once), on(0, 1, once)}, Deaths: 2, Start: empty}},
+		{Config: explore.Config{Name: "two-hosts", Rules: network, Procs: []explore.Process{on(0, 0, twice), on(0, 0, twice), on(1, 0, twice), on(1, 0, twice)}, Deaths: 2, Start: []string{"-", "S", "B", "T", "-B"}}},
+		{Config: explore.Config{Name: "two-hosts-witness", Rules: rules(network, func(r *explore.Rules) { r.Witness = true }), Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once), on(1, 0, once)}, Deaths: 2, Start: []string{"-", "S", "B", "-B"}}},
+		{Config: explore.Config{Name: "reboot", Procs: alike(3, twice), Deaths: 1, Start: stacks("-BS", 1)}},
+
+		// A dead process's PID is used again.
+		{Config: explore.Config{Name: "pid-again", Procs: []explore.Process{process(twice), {Threads: []*explore.Program{twice}, After: 1}, process(once), process(once)}, Deaths: 2, Start: stacks("-S", 0)}},
+
+		// One operation of every kind fails.
+		{Config: explore.Config{Name: "2x2-faults", Rules: faults, Procs: alike(2, twice), Deaths: 1, Start: stacks("-ST", 2)}},
+		{Config: explore.Config{Name: "3x1-faults", Rules: faults, Procs: alike(3, once), Deaths: 2, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "2x2-faults-witness", Rules: rules(faults, func(r *explore.Rules) { r.Witness = true }), Procs: alike(2, twice), Deaths: 1, Start: stacks("-S", 1)}},
+
+		// Other programs.
+		{Config: explore.Config{Name: "unlock-twice", Procs: alike(3, twiceUnlock), Deaths: 2, Start: stacks("-S", 0)}},
+		{Config: explore.Config{Name: "two-handles", Procs: []explore.Process{process(twice, twice), process(twice)}, Deaths: 1, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "two-handles-witness", Rules: witness, Procs: []explore.Process{process(twice, once), process(once)}, Deaths: 1, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "status", Procs: []explore.Process{process(twice), process(twice), process(inspecting)}, Deaths: 2, Start: stacks("-STF", 1)}},
+		{Config: explore.Config{Name: "meddler", Rules: meddler, Procs: alike(3, twice), Deaths: 1, Start: stacks("-S", 0)}},
+		{Config: explore.Config{Name: "break", Rules: rules(network, func(r *explore.Rules) { r.Breaks = true }), Procs: []explore.Process{process(breaker), process(breaker), process(once)}, Deaths: 1, Start: []string{"B", "-B", "SB", "BB"}}},
+
+		// Waiting.
+		{Config: explore.Config{Name: "wait", Rules: events, Procs: []explore.Process{process(once), process(waiter)}, Deaths: 1, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "wait-wait", Rules: events, Procs: []explore.Process{process(waiter), process(waiter)}, Deaths: 1, Start: stacks("-S", 0)}},
+		{Config: explore.Config{Name: "poll", Rules: events, Procs: []explore.Process{process(once), process(poller)}, Deaths: 1, Start: stacks("-S", 0)}},
+
+		// Large ones.
+		{deep: true, Config: explore.Config{Name: "5x2", Procs: alike(5, twice), Deaths: 3, Start: empty}},
+		{deep: true, Config: explore.Config{Name: "5x2-witness", Rules: witness, Procs: alike(5, twice), Deaths: 3, Start: empty}},
+		{deep: true, Config: explore.Config{Name: "4x1-every", Procs: alike(4, once), Deaths: 2, Start: every}},
+		{deep: true, Config: explore.Config{Name: "4x2-held", Rules: held, Procs: alike(4, twice), Deaths: 3, Start: stacks("-S", 1)}},
+		{deep: true, Config: explore.Config{Name: "3x2-faults", Rules: faults, Procs: alike(3, twice), Deaths: 2, Start: stacks("-S", 1)}},
+	}
+	for i := range all {
+		all[i].Lone = once
+	}
+	return all
+}
+
+func configs() (out []explore.Config) {
+	for _, s := range searches() {
+		out = append(out, s.Config)
+	}
+	return out
+}
+
+// draw reports a violation, as short as it can be made.
+func draw(t *testing.T, v *explore.Violation) {
+	t.Helper()
+	if r := shortest(v.Config()); r.Violation != nil {
+		v = r.Violation
+	}
+	tr, err := v.Shrink().Trace()
+	require.NoError(t, err)
+	t.Errorf("%s", tr)
+	page(t, tr, "A violation of: "+tr.Property, "")
+}
+
+func shortest(c explore.Config) *explore.Result {
+	c.MaxStates = 10_000_000
+	return explore.Shortest(&c)
+}
+
+// page writes the page of a trace to where the flag says, or else to a
+// directory that outlives the test.
+func page(t *testing.T, tr *explore.Trace, title, intro string) {
+	t.Helper()
+	name := *drawTo
+	if name == "" {
+		dir, err := os.MkdirTemp("", "dirlock-explore-")
+		require.NoError(t, err)
+		name = filepath.Join(dir, "trace.html")
+	}
+	f, err := os.Create(name)
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, tr.HTML(f, title, intro))
+	t.Logf("drawn in %s", name)
+}
+
+func TestExplore(t *testing.T) {
+	if *replay != "" {
+		t.Skip("only the replay")
+	}
+	if raceEnabled {
+		t.Skip("a search has one goroutine, and the race detector makes it ten times slower")
+	}
+	for _, s := range searches() {
+		t.Run(s.Name, func(t *testing.T) {
+			if s.deep && !*deep {
+				t.Skip("a large search: run with -explore.deep")
+			}
+			r := explore.Explore(&s.Config)
+			t.Log(r)
+			for _, f := range r.Faults {
+				t.Logf("injected: %+v", f)
+				checkFault(t, f)
+			}
+			if r.Violation != nil {
+				draw(t, r.Violation)
+			}
+			assert.True(t, r.Complete, "cut short")
+		})
+	}
+}
+
+// TestExploreAssumptions checks what the searches assume of the code: it does
+// the same again when it gets the same answers, whatever the names in them are,
+// and forgets what it has seen between two calls and in a pause of TryLock. It
+// also runs schedules made up at random in the model and in a world of files.
+func TestExploreAssumptions(t *testing.T) {
+	for _, name := range []string{"2x2-faults-witness", "unlock-twice", "status", "containers", "pid-again", "break", "wait", "two-handles-witness", "meddler", "two-hosts-witness"} {
+		t.Run(name, func(t *testing.T) {
+			c := named(t, name)
+			for seed := range uint64(200) {
+				tr, err := explore.Walk(&c, rand.New(rand.NewPCG(seed, 0)), 150)
+				require.NoError(t, err)
+				require.Empty(t, tr.Property, "%s", tr)
+				again, err := explore.Replay(configs(), tr.Replay)
+				require.NoError(t, err)
+				require.Equal(t, tr.Steps, again.Steps)
+			}
+			c.Verify = true
+			r := explore.Explore(&c)
+			assert.True(t, r.Complete)
+			t.Log(r)
+		})
+	}
+}
+
+// checkFault checks that an injected error surfaced wherever it must. Where it
+// does not, the search has shown that no property breaks after it; here is why
+// that is so.
+func checkFault(t *testing.T, f explore.FaultLine) {
+	t.Helper()
+	switch f.Op {
+	case "close":
+		// The file is gone, or not ours any more: nothing depends on it.
+	case "local":
+		// A directory of which nobody can tell counts as one that other
+		// machines can reach: at worst, a dead owner counts as alive.
+	case "ask for the witness":
+		// Without a witness the process table decides, or nobody does: at
+		// worst, a dead owner counts as alive.
+	case "remove", "intact":
+		// Stepping back is tried again, and who sweeps owns the lock already:
+		// the next recovery sweeps again. Unlock reports it.
+		assert.Zero(t, f.Released+f.Other, "%+v", f)
+	default:
+		// Who sweeps owns the lock already. Everything else surfaces.
+		assert.Zero(t, f.Refused+f.Released+f.Other, "%+v", f)
+	}
+}
+
+// TestReplay draws the schedule of a replay string.
+func TestReplay(t *testing.T) {
+	if *replay == "" {
+		t.Skip("no replay string: run with -explore.replay='v1:…'")
+	}
+	tr, err := explore.Replay(hunts(), strings.TrimSpace(*replay))
+	require.NoError(t, err)
+	t.Logf("%s", tr)
+	page(t, tr, tr.Title(), "")
+	if tr.Property != "" {
+		t.Error(tr.Title())
+	}
+}

@@ -1,0 +1,389 @@
+package lock_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/internal/testutil/explore"
+)
+
+// A mutant is one change to the code, as small as a slip of the pen, that only
+// this test builds. The explorer must find what it breaks.
+type mutant struct {
+	name     string
+	file     string
+	old, new string
+	hunts    string // names of the searches to go through, the first ones first
+	property string // that breaks; empty if nothing does
+	why      string // it breaks, or does not
+}
+
+var mutants = []mutant{
+	{
+		name: "no second read", file: "protocol.go",
+		old:   "r, stale, err := l.stale(i, j)",
+		new:   "r, err := l.look(i, j)\n\t\t\tstale := !r.gone && r.state == proc.Dead",
+		hunts: "5x1", property: explore.OwnFiles,
+		why: "an owner removes its level and then dies: it is found dead, and the level is not there any more",
+	},
+	{
+		name: "no second read in the sweep", file: "protocol.go",
+		old:   "_, stale, e := l.stale(level, j)",
+		new:   "r, e := l.look(level, j)\n\t\tstale := !r.gone && r.state == proc.Dead",
+		hunts: "3x1 4x1 5x1", property: explore.OwnFiles,
+		why: "the level that was judged is gone, and another process's has taken its place",
+	},
+	{
+		name: "no last look at level 0", file: "protocol.go",
+		old:   "unchanged, err := l.still(m)",
+		new:   "unchanged, err := true, error(nil)",
+		hunts: "3x1 3x2", property: explore.OwnFiles,
+		why: "somebody else has recovered the lock since it was judged",
+	},
+	{
+		name: "the last look at level 0 compares the PID", file: "protocol.go",
+		old:   "unchanged, err := l.still(m)",
+		new:   "now, err := l.look(0, j)\n\t\tunchanged := err == nil && !now.gone && now.owner.PID == m.owner.PID",
+		hunts: "3x1 pid-again", property: explore.OwnFiles,
+		why: "a later process that has the PID of the dead owner has recovered the lock since",
+	},
+	{
+		name: "a level that is gone is stale", file: "protocol.go",
+		old:   "if err != nil || r.gone || r.state != proc.Dead {\n\t\treturn r, false, err\n\t}",
+		new:   "if r.gone {\n\t\treturn r, true, nil\n\t}\n\tif err != nil || r.state != proc.Dead {\n\t\treturn r, false, err\n\t}",
+		hunts: "3x1 4x1 5x1", property: explore.OwnFiles,
+		why: "the level is free, and whoever takes it next may replace level 0 as well",
+	},
+	{
+		name: "a level 0 that is gone is unchanged", file: "protocol.go",
+		old:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):\n\t\treturn false, nil",
+		new:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):\n\t\treturn true, nil",
+		hunts: "3x1 3x2", property: explore.OwnFiles,
+		why: "between that look and the replacement somebody creates level 0",
+	},
+	{
+		name: "unknown is dead", file: "protocol.go",
+		old:   "if m.state != proc.Dead {",
+		new:   "if m.state == proc.Alive {",
+		hunts: "hosts", property: explore.OwnFiles,
+		why: "the owner lives on another machine",
+	},
+	{
+		name: "unknown is dead above level 0", file: "protocol.go",
+		old:   "if err != nil || r.gone || r.state != proc.Dead {",
+		new:   "if err != nil || r.gone || r.state == proc.Alive {",
+		hunts: "hosts two-hosts", property: explore.OwnFiles,
+		why: "the owner of the level lives on another machine",
+	},
+	{
+		name: "the levels are removed before level 0 is replaced", file: "protocol.go",
+		old:   "\t\tif err := l.dir.Replace(",
+		new:   "\t\tl.sweep(j)\n\t\tif err := l.dir.Replace(",
+		hunts: "3x1-stack 3x1 4x1", property: explore.OwnFiles,
+		why: "whoever takes the removed level may replace level 0 as well",
+	},
+	{
+		name: "the levels are removed bottom-up", file: "protocol.go",
+		old:   "slices.Backward(levels)",
+		new:   "slices.All(levels)",
+		hunts: "3x1-stack 3x2-stack 4x1", property: "",
+		why: "level 0 holds the record of a living owner by then. Whoever climbs over a gap has judged another record at level 0, and sees that in its last look. " +
+			"If the sweeper dies half-way, levels above the gap stay until the next recovery sweeps all levels that exist, not only those up to the first gap",
+	},
+	{
+		name: "only the topmost level is removed", file: "protocol.go",
+		old:   "\t\tl.sweep(j)\n",
+		new:   "",
+		hunts: "3x1-stack", property: explore.Clean,
+		why: "the levels of the dead stay",
+	},
+	{
+		name: "level 0 is removed and created", file: "protocol.go",
+		old:   "if err := l.dir.Replace(levelName(i), levelName(0)); err != nil {",
+		new:   "if err := errors.Join(l.dir.Remove(levelName(0)), l.dir.Replace(levelName(i), levelName(0))); err != nil {",
+		hunts: "3x1", property: explore.OwnFiles,
+		why: "somebody creates level 0 in between",
+	},
+	{
+		name: "an error of the replacement is swallowed", file: "protocol.go",
+		old:   "if err := l.dir.Replace(levelName(i), levelName(0)); err != nil {\n\t\t\treturn nil, m, false, errors.Join(err, l.withdraw(h, i, 0))\n\t\t}",
+		new:   "_ = l.dir.Replace(levelName(i), levelName(0))",
+		hunts: "2x1-faults", property: explore.NoFailure,
+		why: "the lock counts as acquired, and level 0 holds another record",
+	},
+	{
+		name: "stepping back leaves the own level", file: "protocol.go",
+		old:   "return nil, m, true, errors.Join(err, l.withdraw(h, i))",
+		new:   "return nil, m, true, err",
+		hunts: "3x1", property: explore.NoFailure,
+		why: "a living process that does not own the lock is in everybody's way",
+	},
+	{
+		name: "stepping back removes the own level twice", file: "protocol.go",
+		old:   "return nil, m, true, errors.Join(err, l.withdraw(h, i))",
+		new:   "err = errors.Join(err, l.withdraw(h, i))\n\t\t\t_ = l.dir.Remove(levelName(i))\n\t\t\treturn nil, m, true, err",
+		hunts: "3x1 4x1", property: explore.OwnFiles,
+		why: "somebody else has taken the level in between",
+	},
+	{
+		name: "stepping back tries once", file: "protocol.go",
+		old:   "for range 3 {",
+		new:   "for range 1 {",
+		hunts: "2x1-faults 3x1-faults", property: explore.NoFailure,
+		why: "an error in stepping back leaves the level in everybody's way",
+	},
+	{
+		name: "Unlock does not look", file: "lock.go",
+		old:   "found, err := l.remove(h, 0)",
+		new:   "found := l.dir.Remove(levelName(0)) == nil\n\tvar err error",
+		hunts: "meddler", property: explore.OwnFiles,
+		why: "the lock was lost, and the file is the next owner's",
+	},
+	{
+		name: "Unlock by somebody else removes level 0", file: "lock.go",
+		old:   "\tif h == nil {\n\t\treturn l.wrap(\"unlock\", ErrNotHeld)",
+		new:   "\tif h == nil {\n\t\t_ = l.dir.Remove(levelName(0))\n\t\treturn l.wrap(\"unlock\", ErrNotHeld)",
+		hunts: "unlock-twice", property: explore.OwnFiles,
+		why: "it is the owner's",
+	},
+	{
+		name: "Unlock of a lost lock succeeds", file: "lock.go",
+		old:   "if !found {",
+		new:   "if !found && false {",
+		hunts: "meddler", property: explore.Answers,
+		why: "what the lock protected may have had two users, and nobody is told",
+	},
+	{
+		name: "records repeat within a process", file: "lock.go",
+		old:   "if _, err := io.ReadFull(l.rand, id[:]); err != nil {",
+		new:   "if _, err := io.ReadFull(l.rand, id[:0]); err != nil {",
+		hunts: "3x2-stack two-handles 4x1 pid-again", property: "",
+		why: "a record is only compared with one whose owner is dead, and a dead owner writes no other. " +
+			"An equal record that stands there now was written by the same dead process, so it is stale as well. " +
+			"(Whether a file is one's own is told by the file's identity.) Only people who name an owner by its ID, to break its lock, need IDs that differ",
+	},
+	{
+		name: "incomplete records are compared by content", file: "protocol.go",
+		old:   "case before.torn && (before.ID != now.ID || now.ID == fsys.ID{}):",
+		new:   "case false:",
+		hunts: "3x1-stack 4x1", property: "",
+		why: "here name and content appear in one step, so that no incomplete record appears while others run, and no second one takes the place of a first",
+	},
+	{
+		name: "there are three levels", file: "protocol.go",
+		old:   "for i := 1; ; i++ {",
+		new:   "for i := 1; ; i++ {\n\t\tif i > 3 {\n\t\t\treturn nil, m, false, nil\n\t\t}",
+		hunts: "full-stack", property: explore.NoLockOut,
+		why: "three that died while they recovered the lock shut out everybody for good",
+	},
+	{
+		name: "an own record is stale", file: "liveness.go",
+		old:   "released := o.Witness",
+		new:   "if o.PID == self.PID {\n\t\treturn proc.Dead, \"\", nil\n\t}\n\treleased := o.Witness",
+		hunts: "handles", property: explore.OwnFiles,
+		why: "another handle of this process holds the lock",
+	},
+	{
+		name: "the owner is never asked for", file: "liveness.go",
+		old:   "case sameNamespace(o, self):",
+		new:   "case false:",
+		hunts: "3x1", property: explore.NoLockOut,
+		why: "the dead are not known to be dead",
+	},
+	{
+		name: "a witness that cannot be asked is free", file: "liveness.go",
+		old:   "released := o.Witness && witness == fsys.Free",
+		new:   "released := o.Witness",
+		hunts: "containers-faults", property: explore.OwnFiles,
+		why: "the question fails, and the owner lives in another container",
+	},
+	{
+		name: "the watch begins after the last look", file: "wait.go",
+		old:   "\t\tw.watch(b)\n\t\treturn nil",
+		new:   "\t\tw.watch(b)\n\t\treturn w.pause(ctx, w.jitter(w.beat), w.changed, w.ended)",
+		hunts: "wait wait-owners", property: explore.NoLostWake,
+		why: "the lock goes from one to another between the look and the beginning of the watch, and the new owner's death wakes nobody",
+	},
+	{
+		name: "a watch covers any owner", file: "wait.go",
+		old:   "b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID",
+		new:   "b.level == w.blocker.level",
+		hunts: "wait wait-owners", property: explore.NoLostWake,
+		why: "the next owner's death wakes nobody",
+	},
+}
+
+// hunts are the small searches in which mutants are caught, beside those of
+// TestExplore.
+func hunts() []explore.Config {
+	cs := []explore.Config{
+		{Name: "3x1", Procs: alike(3, once), Deaths: 2, Start: empty},
+		{Name: "classic", Procs: alike(5, once), Deaths: 3, Start: empty, Only: explore.Exclusion},
+		{Name: "3x1-stack", Procs: alike(3, once), Deaths: 2, Start: stacks("-ST", 2)},
+		{Name: "3x2-stack", Procs: alike(3, twice), Deaths: 2, Start: stacks("-S", 1)},
+		{Name: "full-stack", Procs: alike(1, once), Start: every},
+		{Name: "2x1-faults", Rules: explore.Rules{Faults: true}, Procs: alike(2, once), Deaths: 1, Start: stacks("-S", 0)},
+		{Name: "hosts", Rules: explore.Rules{Network: true}, Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once)}, Deaths: 1, Start: stacks("-S", 1)},
+		{Name: "containers-faults", Rules: explore.Rules{Witness: true, Faults: true}, Procs: []explore.Process{on(0, 0, once), on(0, 1, once)}, Start: empty},
+		{Name: "handles", Procs: []explore.Process{process(once, once)}, Start: empty},
+		{Name: "wait-owners", Rules: explore.Rules{Events: true, Waits: true}, Procs: []explore.Process{process(once), process(once), process(waiter)}, Deaths: 1, Start: empty},
+	}
+	for i := range cs {
+		cs[i].Lone = once
+	}
+	return append(cs, configs()...)
+}
+
+var classicTo = flag.String("explore.classic", "", "write the page of the classic counterexample to this `file`")
+
+var hunted = flag.String("explore.hunt", "", "go through the searches of these names, separated by spaces, and write what is found to the `file` after the last one")
+
+// found is what a mutant's process has found.
+type found struct {
+	Property string
+	Detail   string
+	Steps    int
+	Drawn    string
+	Replay   string
+	Searched []string
+}
+
+// TestHunt runs in a process of its own, whose code is a mutant.
+func TestHunt(t *testing.T) {
+	if *hunted == "" {
+		t.Skip("only for mutants")
+	}
+	names := strings.Fields(*hunted)
+	out := names[len(names)-1]
+	var f found
+	for _, name := range names[:len(names)-1] {
+		c := named(t, name)
+		r := explore.Shortest(&c)
+		f.Searched = append(f.Searched, r.String())
+		if r.Violation == nil {
+			require.True(t, r.Complete)
+			continue
+		}
+		tr, err := r.Violation.Shrink().Trace()
+		require.NoError(t, err)
+		f.Property, f.Detail, f.Steps, f.Drawn, f.Replay = tr.Property, tr.Detail, len(tr.Steps), tr.String(), tr.Replay
+		if *drawTo != "" {
+			title, intro := tr.Title(), ""
+			if name == "classic" {
+				title = "Why the second read is needed"
+				intro = "This is what happens if a process that climbs the lock levels takes a level for stale as soon as its owner is found dead, and does not read it again. Five processes, three of which die; in the end two own the directory."
+			}
+			page(t, tr, title, intro)
+		}
+		break
+	}
+	data, err := json.Marshal(f)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(out, data, 0o644))
+}
+
+func named(t *testing.T, name string) explore.Config {
+	for _, c := range hunts() {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no search %q", name)
+	return explore.Config{}
+}
+
+// hunt builds a mutant, and returns what the explorer finds in it.
+func (m *mutant) hunt(t *testing.T, args ...string) found {
+	t.Helper()
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	source, err := os.ReadFile(m.file)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(source), m.old), "the code has changed: the mutation must be made where it was, or taken out with a reason")
+	changed := filepath.Join(dir, m.file)
+	require.NoError(t, os.WriteFile(changed, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o644))
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(here, m.file): changed}})
+	require.NoError(t, err)
+	list := filepath.Join(dir, "overlay.json")
+	require.NoError(t, os.WriteFile(list, overlay, 0o644))
+
+	result := filepath.Join(dir, "found.json")
+	args = append([]string{"test", "-vet=off", "-count=1", "-overlay", list, "-run", "^TestHunt$", ".", "-explore.hunt", m.hunts + " " + result}, args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	text, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	data, err := os.ReadFile(result)
+	require.NoError(t, err)
+	var f found
+	require.NoError(t, json.Unmarshal(data, &f))
+	return f
+}
+
+// TestExploreClassic finds the counterexample of docs/counterexample.md, and
+// replays it.
+func TestExploreClassic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds this package twice")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command")
+	}
+	m := mutants[0]
+	m.hunts = "classic"
+	html := filepath.Join(t.TempDir(), "classic.html")
+	if *classicTo != "" {
+		html = *classicTo
+	}
+	f := m.hunt(t, "-explore.html", html)
+	assert.Equal(t, explore.Exclusion, f.Property, f.Detail)
+	t.Logf("%s", f.Drawn)
+	text, err := os.ReadFile(html)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "What breaks: exclusion")
+
+	// The real code does not do that.
+	_, err = explore.Replay(hunts(), f.Replay)
+	assert.ErrorIs(t, err, explore.ErrReplay)
+	t.Log(err)
+
+	page, err := os.ReadFile("../docs/counterexample.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(page), f.Replay, "the page shows another counterexample: make it again, see there")
+}
+
+func TestExploreMutants(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("builds this package many times")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command")
+	}
+	caught := 0
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			f := m.hunt(t)
+			if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {
+				return
+			}
+			if f.Property == "" {
+				t.Logf("harmless: %s\n%s", m.why, strings.Join(f.Searched, "\n"))
+				return
+			}
+			caught++
+			t.Logf("%s in %d steps: %s\n%s", f.Property, f.Steps, f.Detail, fmt.Sprint(f.Searched))
+			assert.LessOrEqual(t, f.Steps, 30)
+			assert.Contains(t, f.Drawn, "step")
+		})
+	}
+	assert.GreaterOrEqual(t, caught, 15)
+}
