@@ -151,9 +151,11 @@ func TestWayIn(t *testing.T) {
 		require.NoError(t, f.Close())
 		witness, err := fsys.Witnesses(d)
 		require.NoError(t, err)
+		local, err := fsys.Local(d)
+		require.NoError(t, err)
 		way := map[uint32]string{
 			fsys.ByUnnamed: "unnamed file", fsys.ByLink: "link", fsys.ByRename: "rename", fsys.ByGuard: "guard",
 		}[fsys.Way(d)]
-		t.Logf("%s: way: %s, witness: %v, local: %v", dir, way, witness, fsys.Local(d))
+		t.Logf("%s: way: %s, witness: %v, local: %v", dir, way, witness, local)
 	}
 }
