@@ -72,6 +72,14 @@ tidy-check: ## fail if the go.mod or go.sum of a module is not tidy
 cross: ## vet and build for every system and architecture of Go
 	scripts/cross
 
+.PHONY: wine
+wine: ## run the tests for Windows under wine
+	scripts/wine
+
+.PHONY: filesystems
+filesystems: ## check the file systems that can be mounted here (root; 3 minutes)
+	scripts/filesystems
+
 .PHONY: explore
 explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m

@@ -134,3 +134,28 @@ func TestOverlay(t *testing.T) {
 		require.Empty(t, names)
 	})
 }
+
+// TestWayIn says how files appear in the directories that DIRLOCK_TEST_DIRS
+// lists, and what else is known of them: scripts/filesystems shows it.
+func TestWayIn(t *testing.T) {
+	dirs := filepath.SplitList(os.Getenv("DIRLOCK_TEST_DIRS"))
+	if len(dirs) == 0 {
+		t.Skip("DIRLOCK_TEST_DIRS lists no directories")
+	}
+	for _, dir := range dirs {
+		d, err := fsys.OS().Dir(dir)
+		require.NoError(t, err)
+		f, err := d.Create("way", []byte("x"))
+		require.NoError(t, err)
+		require.NoError(t, d.Remove("way"))
+		require.NoError(t, f.Close())
+		witness, err := fsys.Witnesses(d)
+		require.NoError(t, err)
+		local, err := fsys.Local(d)
+		require.NoError(t, err)
+		way := map[uint32]string{
+			fsys.ByUnnamed: "unnamed file", fsys.ByLink: "link", fsys.ByRename: "rename", fsys.ByGuard: "guard",
+		}[fsys.Way(d)]
+		t.Logf("%s: way: %s, witness: %v, local: %v", dir, way, witness, local)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -125,7 +126,7 @@ func checkSituation(levels string, witness, remote, noIDs bool) error {
 		return err
 	case want.unjudged >= 0:
 		var r *lock.RecordError
-		if path := fmt.Sprintf("/mem/L%d", want.unjudged); !errors.As(err, &r) || r.Path != path {
+		if path := filepath.Join("/mem", fmt.Sprint("L", want.unjudged)); !errors.As(err, &r) || r.Path != path {
 			return fmt.Errorf("the error does not name %s: %w", path, err)
 		}
 	}
@@ -839,7 +840,7 @@ func TestLaterVersion(t *testing.T) {
 		require.False(t, ok)
 		require.ErrorIs(t, err, lock.ErrVersion)
 		require.NotErrorIs(t, err, lock.ErrNotRecord)
-		require.ErrorContains(t, err, "/mem/"+name)
+		require.ErrorContains(t, err, filepath.Join("/mem", name))
 		require.ErrorContains(t, err, "use the version of the program that made it")
 		require.NotContains(t, err.Error(), "future")
 		require.Equal(t, before, w.snapshot())

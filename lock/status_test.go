@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -57,12 +58,12 @@ func TestStatusLevels(t *testing.T) {
 		state   proc.State
 		err     error
 	}{
-		{0, "/mem/L0", "live", proc.Alive, nil},
-		{1, "/mem/L1", "dead", proc.Dead, nil},
-		{2, "/mem/L2", "", proc.Dead, nil},
-		{3, "/mem/L3", "", proc.Unknown, lock.ErrNotRecord},
-		{4, "/mem/L4", "", proc.Unknown, fsys.ErrNotRegular},
-		{12, "/mem/L12", "dead", proc.Dead, nil},
+		{0, filepath.FromSlash("/mem/L0"), "live", proc.Alive, nil},
+		{1, filepath.FromSlash("/mem/L1"), "dead", proc.Dead, nil},
+		{2, filepath.FromSlash("/mem/L2"), "", proc.Dead, nil},
+		{3, filepath.FromSlash("/mem/L3"), "", proc.Unknown, lock.ErrNotRecord},
+		{4, filepath.FromSlash("/mem/L4"), "", proc.Unknown, fsys.ErrNotRegular},
+		{12, filepath.FromSlash("/mem/L12"), "dead", proc.Dead, nil},
 	} {
 		lv := s.Levels[i]
 		require.Equal(t, want.n, lv.N)

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dirlock/dirlock/internal/testutil/wine"
 	"github.com/dirlock/dirlock/lock"
 )
 
@@ -92,6 +93,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values["locks"] = map[string]*lock.DirLock{}
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "wine" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return wine.Here(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   scriptExits,

@@ -24,8 +24,6 @@ func tempDir(t *testing.T) string {
 	switch path.Base(t.Name()) {
 	case "replace", "replace_is_atomic", "notify":
 		wine.Skip(t, "version 8 does not replace a file that is open (FileRenameInfoEx)")
-	case "nothing_left":
-		wine.Skip(t, "version 8 keeps a removed file under some name until it is closed (FileDispositionInfoEx)")
 	}
 	return t.TempDir()
 }

@@ -27,6 +27,7 @@ func main() {
 	flag.DurationVar(&c.For, "for", 10*time.Second, "for how long, at most 10m")
 	flag.DurationVar(&c.KillEvery, "kill-every", 5*time.Millisecond, "how often to kill a process, at least 1ms")
 	flag.BoolVar(&c.Broken, "broken", false, "use a process table that calls everybody dead, to see the oracle at work")
+	flag.BoolVar(&c.Temps, "temps", false, "the file system has no unnamed files: the dead may leave temporary ones until the next recovery")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "torture: unexpected arguments")

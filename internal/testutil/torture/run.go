@@ -13,6 +13,7 @@ type Config struct {
 	For       time.Duration
 	KillEvery time.Duration
 	Broken    bool // the lock is broken on purpose
+	Temps     bool // the dead may leave temporary files, which a recovery removes
 }
 
 func (c Config) check() error {
@@ -41,6 +42,7 @@ type Report struct {
 	LockOuts   int // times of more than 5 s without an acquisition
 	Errors     uint64
 	Levels     []string // left when all were killed: normal
+	Left       int      // temporary files of the dead, before the last recovery
 	Litter     []string // what else was left, or what was left at last: not normal
 	Longest    time.Duration
 	Problems   []string
@@ -71,6 +73,7 @@ func (r *Report) String() string {
 	line("longest wait", r.Longest.Round(time.Millisecond))
 	line("errors", r.Errors)
 	line("left by the dead", fmt.Sprint(r.Levels))
+	line("temporary files", r.Left)
 	line("litter", fmt.Sprint(r.Litter))
 	for _, p := range r.Problems {
 		line("problem", p)

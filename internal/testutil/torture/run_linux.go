@@ -6,12 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -225,9 +225,12 @@ var levelFile = regexp.MustCompile(`^L(0|[1-9][0-9]*)$`)
 func (t *torture) cleanUp() error {
 	r := t.report
 	for _, name := range t.names() {
-		if levelFile.MatchString(name) {
+		switch {
+		case levelFile.MatchString(name):
 			r.Levels = append(r.Levels, name)
-		} else {
+		case t.Temps && strings.HasPrefix(name, fsys.TempPrefix):
+			r.Left++
+		default:
 			r.Litter = append(r.Litter, name)
 		}
 	}
@@ -268,15 +271,16 @@ func (t *torture) cleanUp() error {
 }
 
 func (t *torture) names() []string {
-	files, err := filepath.Glob(filepath.Join(t.Dir, "*"))
-	hidden, err2 := filepath.Glob(filepath.Join(t.Dir, ".*"))
-	if err = errors.Join(err, err2); err != nil {
+	entries, err := os.ReadDir(t.Dir)
+	if err != nil {
 		return []string{err.Error()}
 	}
 	var names []string
-	for _, f := range append(files, hidden...) {
-		if name := filepath.Base(f); name != "." && name != ".." {
-			names = append(names, name)
+	for _, e := range entries {
+		// The library of FUSE hides a removed file under such a name until it
+		// is closed.
+		if !strings.HasPrefix(e.Name(), ".fuse_hidden") {
+			names = append(names, e.Name())
 		}
 	}
 	return names
