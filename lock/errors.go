@@ -24,8 +24,8 @@ var (
 	// version of this package wrote.
 	ErrVersion = errors.New("a lock record of a later version")
 
-	// ErrOtherOwner is returned by Break when the directory is not held by the
-	// owner that was to be broken. Nothing was touched.
+	// ErrOtherOwner is returned by Break when it is not only the owners to be
+	// broken who are in the way, or none of them is. Nothing was touched.
 	ErrOtherOwner = errors.New("held by another owner, or by nobody")
 
 	// ErrAlive is returned by Break when the owner is alive, and the caller

@@ -40,7 +40,7 @@ func allFail(t *testing.T, l *lock.DirLock, path string, is error) {
 	wantError(t, l.LockContext(t.Context()), "lock", path, is)
 	_, err = l.Status()
 	wantError(t, err, "status", path, is)
-	wantError(t, l.Break(t.Context(), someOwner.ID, true), "break", path, is)
+	wantError(t, l.Break(t.Context(), true, someOwner.ID), "break", path, is)
 	wantError(t, l.Unlock(), "unlock", path, lock.ErrNotHeld)
 	wantError(t, l.Check(), "check", path, lock.ErrNotHeld)
 	_, held := l.Owner()

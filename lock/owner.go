@@ -140,7 +140,7 @@ func parseRecord(data []byte) (Owner, error) {
 	first, rest, complete := strings.Cut(text, "\n")
 	v, isOurs := strings.CutPrefix(first, magic)
 	switch {
-	case !complete && (strings.HasPrefix(magic, first) || isOurs && isNumber(v)):
+	case !complete && strings.HasPrefix(magic+version, first):
 		return Owner{}, errTorn
 	case !isOurs || !isNumber(v):
 		return Owner{}, ErrNotRecord

@@ -179,6 +179,8 @@ func TestRecordForeign(t *testing.T) {
 		"version 2":           {with("dirlock 1", "dirlock 2"), lock.ErrVersion},
 		"version 10":          {with("dirlock 1", "dirlock 10"), lock.ErrVersion},
 		"version 2, no more":  {"dirlock 2\n", lock.ErrVersion},
+		"version 2, cut off":  {"dirlock 2", lock.ErrVersion},
+		"version 10, cut off": {"dirlock 10", lock.ErrVersion},
 		"version 2, other":    {"dirlock 2\n{}", lock.ErrVersion},
 		"version 01":          {with("dirlock 1", "dirlock 01"), lock.ErrNotRecord},
 		"version 0":           {with("dirlock 1", "dirlock 0"), lock.ErrNotRecord},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/dirlock/dirlock/proc"
 )
@@ -74,26 +75,29 @@ func (l *DirLock) Status() (Status, error) {
 	return s, nil
 }
 
-// Break frees the directory from one owner, named by [Owner.ID], whom the
-// verdict does not call dead: from another machine's that will never come back,
-// for example. It is a recovery in which that owner counts as dead, at whatever
-// level its file is, followed by an Unlock. If nobody or somebody else holds
-// the directory by then, nothing happens and the error matches
-// [ErrOtherOwner]. It makes no difference what this handle holds. When ctx is
-// done, or nil, Break fails as LockContext does.
+// Break frees the directory from owners, named by their [Owner.ID], whom the
+// verdict does not call dead: from those of another machine that will never come
+// back, for example. Most often there is one; a machine that was lost while it
+// recovered the lock leaves one in L0 and another above. It is a recovery in
+// which they count as dead, at whatever level their files are, followed by an
+// Unlock. If nobody or somebody else is in the way by then, nothing happens and
+// the error matches [ErrOtherOwner]. It makes no difference what this handle
+// holds. When ctx is done, or nil, Break fails as LockContext does.
 //
 // An owner that is known to be alive is only broken with force; without, the
 // error matches [ErrAlive]. It is not stopped, and finds out only when it asks
 // ([DirLock.Check], or Unlock). If it unlocks at the very moment of being
 // broken, the lock of whoever comes next may be broken instead: stop the owner
 // first, if you can.
-func (l *DirLock) Break(ctx context.Context, id string, force bool) error {
-	return l.wrap("break", l.breakOwner(ctx, id, force))
+func (l *DirLock) Break(ctx context.Context, force bool, ids ...string) error {
+	return l.wrap("break", l.breakOwners(ctx, force, ids))
 }
 
-func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
-	if !isID(id) {
-		return fmt.Errorf("%q is not the ID of an owner", id)
+func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) error {
+	for _, id := range ids {
+		if !isID(id) {
+			return fmt.Errorf("%q is not the ID of an owner", id)
+		}
 	}
 	if err := usable(ctx); err != nil {
 		return err
@@ -104,7 +108,7 @@ func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
 	}
 	named := false
 	for _, lv := range s.Levels {
-		if lv.Owner.ID != id {
+		if !slices.Contains(ids, lv.Owner.ID) {
 			continue
 		}
 		if lv.State == proc.Alive && !force {
@@ -118,7 +122,7 @@ func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
 
 	met := false
 	j := func(r look) proc.State {
-		if r.owner.ID != id {
+		if !slices.Contains(ids, r.owner.ID) {
 			return r.state
 		}
 		met = true
@@ -134,7 +138,7 @@ func (l *DirLock) breakOwner(ctx context.Context, id string, force bool) error {
 	case err != nil:
 		return err
 	case !ok:
-		return fmt.Errorf("%w: %s", ErrOtherOwner, blocker.owner)
+		return fmt.Errorf("%w: %s is in the way, in %s", ErrOtherOwner, blocker.owner, levelName(blocker.level))
 	}
 	// Where L0 was free, nobody has looked at the levels above it yet.
 	b.sweep(j)

@@ -146,7 +146,7 @@ func TestBreak(t *testing.T) {
 	w.put("L0", w.record(abroad))
 	l, _ := w.handle()
 	mustTry(t, l, false)
-	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L0"), false))
+	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L0")))
 	require.Empty(t, w.names())
 	_, held := l.Owner()
 	require.False(t, held)
@@ -163,9 +163,26 @@ func TestBreakLevel(t *testing.T) {
 		w.put("L2", w.record(abroad))                                 // dead: another boot, and local
 		l, _ := w.handle()
 		mustTry(t, l, false)
-		require.NoError(t, l.Break(t.Context(), idOf(t, w, "L1"), false))
+		require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L1")))
 		require.Empty(t, w.names())
 	}
+}
+
+// A machine was lost while one of its processes held the lock and another one
+// recovered it. Neither can be broken without the other.
+func TestBreakSeveral(t *testing.T) {
+	w, abroad := breakWorld()
+	w.put("L0", w.record(abroad))
+	w.put("L1", w.record(abroad))
+	l, _ := w.handle()
+	l0, l1 := idOf(t, w, "L0"), idOf(t, w, "L1")
+	for _, id := range []string{l0, l1} {
+		wantError(t, l.Break(t.Context(), false, id), "break", "/mem", lock.ErrOtherOwner)
+		require.Equal(t, []string{"L0", "L1"}, w.names())
+	}
+	wantError(t, l.Break(t.Context(), false), "break", "/mem", lock.ErrOtherOwner)
+	require.NoError(t, l.Break(t.Context(), false, l1, l0))
+	require.Empty(t, w.names())
 }
 
 // The directory is free, but the next recovery would find him in the way.
@@ -174,7 +191,7 @@ func TestBreakLevelOfFreeDirectory(t *testing.T) {
 	w.put("L1", w.record(abroad))
 	w.put("L2", w.record(w.dead))
 	l, _ := w.handle()
-	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L1"), false))
+	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L1")))
 	require.Empty(t, w.names())
 }
 
@@ -184,12 +201,12 @@ func TestBreakByHolder(t *testing.T) {
 	l, _ := w.handle()
 	mustTry(t, l, true)
 	id := idOf(t, w, "L0")
-	wantError(t, l.Break(t.Context(), id, false), "break", "/mem", lock.ErrAlive)
+	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", lock.ErrAlive)
 	require.NoError(t, l.Check())
-	require.NoError(t, l.Break(t.Context(), id, true))
+	require.NoError(t, l.Break(t.Context(), true, id))
 	require.Empty(t, w.names())
 	w.put("L0", w.record(abroad))
-	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L0"), false))
+	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L0")))
 	require.Empty(t, w.names())
 	wantError(t, l.Unlock(), "unlock", "/mem", lock.ErrLost)
 	mustTry(t, l, true)
@@ -201,11 +218,11 @@ func TestBreakAlive(t *testing.T) {
 	mustTry(t, owner, true)
 	id := idOf(t, w, "L0")
 	l, _ := w.handle()
-	err := l.Break(t.Context(), id, false)
+	err := l.Break(t.Context(), false, id)
 	wantError(t, err, "break", "/mem", lock.ErrAlive)
 	require.NoError(t, owner.Check())
 
-	require.NoError(t, l.Break(t.Context(), id, true))
+	require.NoError(t, l.Break(t.Context(), true, id))
 	require.Empty(t, w.names())
 	require.ErrorIs(t, owner.Check(), lock.ErrLost)
 	require.ErrorIs(t, owner.Unlock(), lock.ErrLost)
@@ -225,7 +242,7 @@ func TestBreakOther(t *testing.T) {
 			prepare(w, abroad)
 			before := w.snapshot()
 			l, _ := w.handle()
-			err := l.Break(t.Context(), someOwner.ID, force)
+			err := l.Break(t.Context(), force, someOwner.ID)
 			wantError(t, err, "break", "/mem", lock.ErrOtherOwner)
 			require.Equal(t, before, w.snapshot(), name)
 		}
@@ -237,7 +254,7 @@ func TestBreakOther(t *testing.T) {
 	w.put("L1", w.record(abroad))
 	before := w.snapshot()
 	l, _ := w.handle()
-	wantError(t, l.Break(t.Context(), idOf(t, w, "L1"), true), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.Break(t.Context(), true, idOf(t, w, "L1")), "break", "/mem", lock.ErrOtherOwner)
 	require.Equal(t, before, w.snapshot())
 }
 
@@ -256,7 +273,7 @@ func TestBreakTooLate(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), id, true), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.Break(t.Context(), true, id), "break", "/mem", lock.ErrOtherOwner)
 	require.Equal(t, []string{"L0"}, w.names())
 	s, err := l.Status()
 	require.NoError(t, err)
@@ -275,7 +292,7 @@ func TestBreakTooLate(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), id, true), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.Break(t.Context(), true, id), "break", "/mem", lock.ErrOtherOwner)
 	require.Empty(t, w.names())
 }
 
@@ -285,7 +302,7 @@ func TestBreakBadID(t *testing.T) {
 	before := w.snapshot()
 	l, _ := w.handle()
 	for _, id := range []string{"", "0", "L0", "0B7FD5F3A0F14D5B8F3D4C1E2A697B10", "../../etc/passwd"} {
-		err := l.Break(t.Context(), id, true)
+		err := l.Break(t.Context(), true, id)
 		require.Error(t, err)
 		require.Contains(t, err.Error(), "is not the ID of an owner")
 	}
@@ -305,26 +322,26 @@ func TestBreakFails(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), id, false), "break", "/mem", errInjected)
+	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", errInjected)
 	require.Equal(t, before, w.snapshot())
 	w.before = func(op step.Op) error { return errInjected }
-	wantError(t, l.Break(t.Context(), id, false), "break", "/mem", errInjected)
+	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", errInjected)
 
 	// Somebody recovers, and does not end; our time does.
 	w.before = nil
 	w.put("L1", w.record(w.live))
 	ctx, cancel := context.WithCancel(t.Context())
 	w.paused = cancel
-	wantError(t, l.Break(ctx, id, false), "break", "/mem", context.Canceled)
+	wantError(t, l.Break(ctx, false, id), "break", "/mem", context.Canceled)
 
 	// It was over before.
 	w.set("--")
 	w.put("L0", w.record(abroad))
 	id = idOf(t, w, "L0")
 	before = w.snapshot()
-	wantError(t, l.Break(ctx, id, false), "break", "/mem", context.Canceled)
+	wantError(t, l.Break(ctx, false, id), "break", "/mem", context.Canceled)
 	var none context.Context
-	require.ErrorContains(t, l.Break(none, id, false), "nil context")
+	require.ErrorContains(t, l.Break(none, false, id), "nil context")
 	require.Equal(t, before, w.snapshot())
 }
 

@@ -11,13 +11,16 @@ import (
 )
 
 func newBreak() *cobra.Command {
-	var id string
+	var ids []string
 	var force, quiet bool
 	cmd := &cobra.Command{
-		Use:   "break [flags] DIR --owner ID",
+		Use:   "break [flags] DIR --owner ID...",
 		Short: "Free a directory from an owner of whom nothing is known",
-		Long: `Free DIR from the one owner named ID, which "dirlock status" shows. If somebody
-else holds the lock by then, or nobody does, nothing happens.
+		Long: `Free DIR from the owner named ID, which "dirlock status" shows. If somebody else
+holds the lock by then, or nobody does, nothing happens.
+
+A machine that was lost while it recovered the lock leaves an owner of level 0
+and another one above it. Name both, with an --owner each.
 
 Nobody has to break the lock of a dead owner: the next one who wants the lock
 takes it. This command is for an owner of whom nobody knows whether it is alive:
@@ -33,23 +36,28 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 		Args:              takes(1, 1),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !isOwnerID(id) {
-				return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath()}
+			if len(ids) == 0 {
+				ids = []string{""}
 			}
-			return breakOwner(cmd, args[0], id, force, quiet)
+			for _, id := range ids {
+				if !isOwnerID(id) {
+					return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath()}
+				}
+			}
+			return breakOwners(cmd, args[0], ids, force, quiet)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&id, "owner", "", "the `ID` of the owner to break, as \"dirlock status\" shows it")
+	flags.StringArrayVar(&ids, "owner", nil, "the `ID` of an owner to break, as \"dirlock status\" shows it")
 	flags.BoolVar(&force, "force", false, "break the owner even if it is alive")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "say nothing but errors")
 	_ = cmd.RegisterFlagCompletionFunc("owner", completeOwners)
 	return cmd
 }
 
-func breakOwner(cmd *cobra.Command, dir, id string, force, quiet bool) error {
+func breakOwners(cmd *cobra.Command, dir string, ids []string, force, quiet bool) error {
 	l := lock.New(dir)
-	err := l.Break(cmd.Context(), id, force)
+	err := l.Break(cmd.Context(), force, ids...)
 	switch {
 	case errors.Is(err, lock.ErrAlive):
 		return exitError{exitConflict, err.Error() + "; stop it, or use --force"}
@@ -58,7 +66,7 @@ func breakOwner(cmd *cobra.Command, dir, id string, force, quiet bool) error {
 	case err != nil || quiet:
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", printable(dir), id)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", printable(dir), strings.Join(ids, ", "))
 	return err
 }
 
