@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/internal/testutil/wine"
 )
 
 func TestOSRoundTrip(t *testing.T) {
@@ -54,6 +55,7 @@ func TestOSRoundTrip(t *testing.T) {
 // A path names the directory that the system finds by it, and goes on naming
 // that one when its links change.
 func TestOSResolve(t *testing.T) {
+	wine.Skip(t, "version 8 reports symbolic links as made that it does not make")
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
 	for _, dir := range []string{"real/inner", "real/data", "data"} {
