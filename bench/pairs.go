@@ -21,7 +21,7 @@ func handoff() {
 		times := make(map[string][]time.Duration)
 		const parts = 4
 		for range parts {
-			for _, c := range contenders {
+			for _, c := range waiting() {
 				n := *hands / parts
 				p.start.Store(-1)
 				a := p.worker("handoff", c.Name, 0, n)
@@ -33,7 +33,7 @@ func handoff() {
 				}
 			}
 		}
-		pairTable(p, contenders, times, "")
+		pairTable(p, waiting(), times, "")
 	})
 }
 
@@ -92,7 +92,7 @@ func recovery() {
 		for _, reap := range []bool{true, false} {
 			times := make(map[string][]time.Duration)
 			cs := make([]Contender, 0, len(contenders))
-			for _, c := range contenders {
+			for _, c := range waiting() {
 				if c.Polled && !reap {
 					continue // It never ends: to them the zombie lives.
 				}
@@ -152,8 +152,8 @@ func idle() {
 		fmt.Sprintf("CPU time of processes that wait for %v while nothing happens, all together.", idleTime),
 		"file system", "", "processes", "CPU time", "of one core")
 	everywhere(func(p *place) {
-		for _, c := range contenders {
-			if c.Name != "dirlock" && c.Name != baseline {
+		for _, c := range waiting() {
+			if c.Name != "dirlock" && c.Name != deaf.Name && c.Name != baseline {
 				continue
 			}
 			for _, n := range []int{1, idleCrowd} {
