@@ -21,8 +21,10 @@ test: ## run all tests, the exhaustive search among them (2 minutes)
 	$(GO) test ./...
 
 .PHONY: race
+# A program with the race detector sleeps for a second before it exits, unless
+# told not to: the tests start many.
 race: ## run the short tests with the race detector
-	$(GO) test -race -short ./...
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -short ./...
 
 FUZZTIME ?= 20s
 .PHONY: fuzz

@@ -343,6 +343,9 @@ func TestExplore(t *testing.T) {
 // and forgets what it has seen between two calls and in a pause of TryLock. It
 // also runs schedules made up at random in the model and in a world of files.
 func TestExploreAssumptions(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a search has one goroutine, and the race detector makes it ten times slower")
+	}
 	for _, name := range []string{"2x2-faults-witness", "unlock-twice", "status", "containers", "pid-again", "break", "wait", "two-handles-witness", "meddler", "two-hosts-witness"} {
 		t.Run(name, func(t *testing.T) {
 			c := named(t, name)
