@@ -97,7 +97,8 @@ func resolve(name string) (string, error) {
 
 // osDir is a directory of the real file system. What each system does its own
 // way is in the methods that the files os_GOOS.go add: create, replace,
-// witnesses, isLocal, sweep; and in the functions read, remove and openDir.
+// witnesses and isLocal, and intact of osFile; and in the functions read, remove,
+// sweep and openDir.
 type osDir struct {
 	path   string
 	prefix string // path and a separator
@@ -136,6 +137,18 @@ func (d *osDir) Create(name string, data []byte) (File, error) {
 		return nil, pathError("create", path, err)
 	}
 	return f, nil
+}
+
+func (f *osFile) Intact(name string) (bool, error) {
+	path := f.d.prefix + name
+	if !validName(name) {
+		return false, pathError("intact", path, fs.ErrInvalid)
+	}
+	ok, err := f.intact(path)
+	if err != nil {
+		return false, pathError("intact", path, err)
+	}
+	return ok, nil
 }
 
 func (d *osDir) Read(name string) (Snapshot, error) {

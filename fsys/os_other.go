@@ -13,9 +13,9 @@ const osSupported = false
 
 type osState struct{}
 
-type osFile struct{}
+type osFile struct{ d *osDir }
 
-func (*osFile) Intact(string) (bool, error) { return false, errors.ErrUnsupported }
+func (*osFile) intact(string) (bool, error) { return false, errors.ErrUnsupported }
 func (*osFile) Close() error                { return errors.ErrUnsupported }
 
 func (d *osDir) create(string, []byte) (*osFile, error) { return nil, errors.ErrUnsupported }

@@ -410,18 +410,6 @@ func sweep(path string) error {
 	return unlink(path)
 }
 
-func (f *osFile) Intact(name string) (bool, error) {
-	path := f.d.prefix + name
-	if !validName(name) {
-		return false, pathError("intact", path, fs.ErrInvalid)
-	}
-	ok, err := f.intact(path)
-	if err != nil {
-		return false, pathError("intact", path, err)
-	}
-	return ok, nil
-}
-
 func (f *osFile) intact(path string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -21,4 +21,7 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 
 // SetExplored sets what an explorer of interleavings sets otherwise: the bound
 // on attempts, and how to pause between them.
-func SetExplored(l *DirLock, attempts int, p pauseFunc) { l.maxAttempts, l.pause = attempts, p }
+func SetExplored(l *DirLock, attempts int, p pauseFunc) {
+	SetMaxAttempts(l, attempts)
+	SetPause(l, p)
+}
