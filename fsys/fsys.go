@@ -4,8 +4,9 @@
 // [FS] and [Dir] are all that a backend has to provide. What a backend can do
 // beyond that it tells by optional interfaces, each in a file of its own:
 // [Witnesser] (the kernel vouches for a living owner), [Localizer] (only this
-// machine can reach the directory), [Notifier] (events instead of polling) and
-// [Sweeper] (temporary files of the dead).
+// machine can reach the directory), [Mounter] (which mounted file system it is
+// on), [Notifier] (events instead of polling), [Preparer] (half of a Create ahead
+// of time) and [Sweeper] (temporary files of the dead).
 //
 // [OS] is the backend for the real file system. Package aferofs adapts
 // github.com/spf13/afero. Package fsystest checks any backend, yours included.

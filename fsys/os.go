@@ -32,7 +32,7 @@ var ErrBusy = errors.New("directory is busy")
 // matches [errors.ErrUnsupported].
 //
 // A Dir of OS is also a [Witnesser], a [Localizer], a [Notifier] and a
-// [Sweeper]. It finds out what the directory's file system can do when it is
+// [Sweeper]; on Unix a [Mounter], and on Linux a [Preparer]. It finds out what the directory's file system can do when it is
 // first used, and holds no descriptor between calls, save one for each [File].
 func OS() FS { return osFS{} }
 

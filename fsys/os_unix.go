@@ -74,22 +74,44 @@ func (d *osDir) create(path string, data []byte) (*osFile, error) {
 }
 
 func (d *osDir) createUnnamed(path string, data []byte) (*osFile, error) {
-	fd, err := openUnnamed(d.path)
+	f, err := d.unnamed()
 	if err != nil {
 		return nil, err
 	}
-	f := &osFile{d: d, fd: fd}
 	if err = f.fill(data); err == nil {
-		err = linkUnnamed(fd, path)
-		if err != nil && f.links() > 0 {
-			err = nil // It was linked all the same: see createTemp.
-		}
+		err = f.identify()
+	}
+	if err == nil {
+		err = f.linkAs(path)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// unnamed makes a file that has no name yet, and locks it.
+func (d *osDir) unnamed() (*osFile, error) {
+	fd, err := openUnnamed(d.path)
+	if err != nil {
+		return nil, err
+	}
+	f := &osFile{d: d, fd: fd}
+	if err := f.takeWitness(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// linkAs publishes an unnamed file.
+func (f *osFile) linkAs(path string) error {
+	err := linkUnnamed(f.fd, path)
+	if err != nil && f.links() > 0 {
+		return nil // It was linked all the same: see publish.
+	}
+	return err
 }
 
 func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
@@ -99,7 +121,13 @@ func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
 		return nil, err
 	}
 	f := &osFile{d: d, fd: fd}
-	if err = f.fill(data); err == nil {
+	if err = f.takeWitness(); err == nil {
+		err = f.fill(data)
+	}
+	if err == nil {
+		err = f.identify()
+	}
+	if err == nil {
 		err = d.publish(f, temp, path)
 	}
 	if err != nil {
@@ -111,17 +139,19 @@ func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
 	return f, nil
 }
 
-// fill locks the file and writes data into it, while nobody knows its name.
+// fill writes data into the file, while nobody knows its name.
 func (f *osFile) fill(data []byte) error {
-	if err := f.takeWitness(); err != nil {
-		return err
-	}
-	for rest := data; len(rest) > 0; {
-		n, err := write(f.fd, rest)
+	for done := 0; done < len(data); {
+		n, err := pwrite(f.fd, data[done:], int64(done))
 		if err != nil {
 			return err
 		}
-		rest = rest[n:]
+		done += n
+	}
+	if len(data) < len(f.data) { // of an attempt before
+		if err := ftruncate(f.fd, int64(len(data))); err != nil {
+			return err
+		}
 	}
 	// Over a network others would find an empty file, until this machine gets
 	// round to sending the data, or fails to. What a machine that loses power
@@ -132,6 +162,11 @@ func (f *osFile) fill(data []byte) error {
 		}
 	}
 	f.data = string(data)
+	return nil
+}
+
+// identify finds out which file it is, and lets everybody read it.
+func (f *osFile) identify() error {
 	var st unix.Stat_t
 	if err := fstat(f.fd, &st); err != nil {
 		return err
@@ -343,12 +378,10 @@ func (d *osDir) witnesses() (bool, error) {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {
-		fd, err := openUnnamed(d.path)
+		f, err := d.unnamed()
 		if err == nil {
-			f := &osFile{d: d, fd: fd}
-			defer f.Close()
-			err := f.takeWitness()
-			return f.locked, err
+			f.Close()
+			return f.locked, nil
 		}
 		if err != errMissing {
 			return false, err
@@ -540,11 +573,19 @@ func pread(fd int, p []byte, off int64) (int, error) {
 	}
 }
 
-func write(fd int, p []byte) (int, error) {
+func pwrite(fd int, p []byte, off int64) (int, error) {
 	for {
-		n, err := unix.Write(fd, p)
+		n, err := unix.Pwrite(fd, p, off)
 		if err != unix.EINTR {
 			return n, err
+		}
+	}
+}
+
+func ftruncate(fd int, size int64) error {
+	for {
+		if err := unix.Ftruncate(fd, size); err != unix.EINTR {
+			return err
 		}
 	}
 }

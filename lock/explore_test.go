@@ -34,9 +34,14 @@ var (
 // during the first, and what it remembers of the first is its number.
 const attempts = 2
 
-func handle(p *explore.Proc) *lock.DirLock {
+func handle(p *explore.Proc) *lock.DirLock { return handleThat(p, false) }
+
+// handleThat returns a handle that creates L0 before it looks, or not. Outside of
+// the explorer that depends on what came before, which a handle forgets here
+// between two calls.
+func handleThat(p *explore.Proc, eager bool) *lock.DirLock {
 	l := lock.New("dir", lock.WithFS(p.FS()), lock.WithProcesses(p.Table()), lock.WithClock(p.Now), lock.WithRand(p.Rand()))
-	lock.SetExplored(l, attempts, p.Pause)
+	lock.SetExplored(l, attempts, p.Pause, eager)
 	return l
 }
 
@@ -103,6 +108,16 @@ var (
 	once  = rounds(1)
 	twice = rounds(2)
 
+	// eager is a round that creates L0 first, and one that looks.
+	eager = &explore.Program{Name: "eager", Run: func(p *explore.Proc) {
+		for left := 1; left >= 0; left-- {
+			l := handleThat(p, left == 1)
+			if tryLock(p, l, left) {
+				unlock(p, l, left)
+			}
+		}
+	}}
+
 	// twiceUnlock calls Unlock once more than it should, at any time.
 	twiceUnlock = &explore.Program{Name: "unlock twice", Run: func(p *explore.Proc) {
 		l := handle(p)
@@ -167,7 +182,7 @@ func waits(opts ...lock.Option) *explore.Program {
 				return context.Canceled
 			}
 			return p.Pause(ctx, d, changed, ended)
-		})
+		}, false)
 		p.Call(explore.Lock, 0)
 		err := l.LockContext(context.Background())
 		if tried(p, err == nil, err) {
@@ -228,6 +243,10 @@ func searches() []search {
 		{Config: explore.Config{Name: "4x1", Procs: alike(4, once), Deaths: 2, Start: stacks("-STF", 1)}},
 		{Config: explore.Config{Name: "5x1", Procs: alike(5, once), Deaths: 3, Start: empty}},
 		{Config: explore.Config{Name: "3x2-held", Rules: held, Procs: alike(3, twice), Deaths: 2, Start: stacks("-S", 2)}},
+
+		// Some create L0 before they look.
+		{Config: explore.Config{Name: "3x2-eager", Procs: alike(3, eager), Deaths: 2, Start: stacks("-STF", 1)}},
+		{Config: explore.Config{Name: "2x2-eager-faults", Rules: faults, Procs: []explore.Process{process(eager), process(twice)}, Deaths: 1, Start: stacks("-ST", 1)}},
 
 		// The kernel vouches for owners.
 		{Config: explore.Config{Name: "3x2-witness", Rules: witness, Procs: alike(3, twice), Deaths: 2, Start: stacks("-ST", 1)}},

@@ -20,8 +20,10 @@ func SetMaxAttempts(l *DirLock, n int) { l.maxAttempts = n }
 func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 
 // SetExplored sets what an explorer of interleavings sets otherwise: the bound
-// on attempts, and how to pause between them.
-func SetExplored(l *DirLock, attempts int, p pauseFunc) {
+// on attempts, how to pause between them, and whether TryLock creates L0 before
+// it looks, or not.
+func SetExplored(l *DirLock, attempts int, p pauseFunc, eager bool) {
+	l.expectFree = func(*DirLock) bool { return eager }
 	SetMaxAttempts(l, attempts)
 	SetPause(l, p)
 }

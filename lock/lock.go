@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,18 +53,22 @@ type DirLock struct {
 	// What an explorer of interleavings sets otherwise.
 	maxAttempts int
 	pause       pauseFunc
+	expectFree  func(*DirLock) bool
 
 	mu        sync.Mutex // held during a TryLock, but not while waiting
 	held      *hold      // our L0
 	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
 	turnEnd   time.Time  // when the last one was released
+
+	self  self
+	ready ready
 }
 
 // New returns a handle on the lock of a directory. It resolves the name, once,
 // and does nothing else: what is wrong with the directory is reported by the
 // methods. The directory must exist when they are called.
 func New(dir string, opts ...Option) *DirLock {
-	l := &DirLock{options: defaults(), maxAttempts: maxAttempts, pause: pause}
+	l := &DirLock{options: defaults(), maxAttempts: maxAttempts, pause: pause, expectFree: (*DirLock).justReleased}
 	for _, opt := range opts {
 		opt(&l.options)
 	}
@@ -86,12 +91,12 @@ func New(dir string, opts ...Option) *DirLock {
 // [RecordError] if there is a file that nobody can judge, or one that matches
 // [errors.ErrUnsupported] if the file system cannot hold a lock.
 func (l *DirLock) TryLock() (bool, error) {
-	ok, _, err := l.try(context.Background(), nil)
+	ok, _, err := l.try(context.Background(), false, nil)
 	return ok, l.wrap("lock", err)
 }
 
 // try is TryLock, and tells what was in the way.
-func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
+func (l *DirLock) try(ctx context.Context, free bool, j judge) (bool, look, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dirErr != nil {
@@ -100,7 +105,7 @@ func (l *DirLock) try(ctx context.Context, j judge) (bool, look, error) {
 	if l.held != nil {
 		return false, look{owner: l.held.owner, state: proc.Alive, why: "it is this handle"}, nil
 	}
-	h, blocker, err := l.acquire(ctx, j)
+	h, blocker, err := l.acquire(ctx, free || l.expectFree(l), j)
 	if h == nil || err != nil {
 		return false, blocker, err
 	}
@@ -197,38 +202,80 @@ func check(err error) {
 	}
 }
 
-// newOwner identifies this acquisition, unlike any other.
-func (l *DirLock) newOwner() (Owner, error) {
-	self, err := l.table.Self()
+// self is what all records of a handle say of its owner.
+type self struct {
+	found      Owner // what they are made of
+	owner      Owner // what they say
+	head, tail []byte
+}
+
+// ready is what was made ready for the next level file of ours, while there was
+// time. It may be empty.
+type ready struct {
+	id   string
+	file fsys.Prepared
+}
+
+// newOwner identifies this acquisition, unlike any other, and returns its
+// record.
+func (l *DirLock) newOwner() (Owner, []byte, error) {
+	if err := l.identify(); err != nil {
+		return Owner{}, nil, err
+	}
+	id, err := l.ready.id, error(nil)
+	if l.ready.id = ""; id == "" {
+		id, err = l.newID()
+	}
 	if err != nil {
-		return Owner{}, err
+		return Owner{}, nil, err
 	}
-	if self.PID <= 0 {
-		return Owner{}, fmt.Errorf("own process ID is %d", self.PID)
-	}
-	witness, err := fsys.Witnesses(l.dir)
-	if err != nil {
-		return Owner{}, err
-	}
+	o := l.self.owner
+	o.ID = id
+	o.Since = recordTime(l.now())
+	return o, completeRecord(make([]byte, 0, maxRecord), l.self.head, l.self.tail, o), nil
+}
+
+// newID returns an ID that no other acquisition has.
+func (l *DirLock) newID() (string, error) {
 	var id [idLen / 2]byte
 	if _, err := io.ReadFull(l.rand, id[:]); err != nil {
-		return Owner{}, fmt.Errorf("random owner ID: %w", err)
+		return "", fmt.Errorf("random owner ID: %w", err)
 	}
-	local, err := fsys.Local(l.dir)
+	return hex.EncodeToString(id[:]), nil
+}
+
+// identify finds out who we are, for newOwner.
+func (l *DirLock) identify() error {
+	id, err := l.table.Self()
 	if err != nil {
-		return Owner{}, err
+		return err
 	}
-	o := Owner{
-		ID:       hex.EncodeToString(id[:]),
-		Identity: self,
-		Since:    l.now(),
-		Witness:  witness,
-		Local:    local,
+	if id.PID <= 0 {
+		return fmt.Errorf("own process ID is %d", id.PID)
+	}
+	o := Owner{Identity: id}
+	if o.Witness, err = fsys.Witnesses(l.dir); err != nil {
+		return err
+	}
+	if o.Local, err = fsys.Local(l.dir); err != nil {
+		return err
 	}
 	if !o.Local {
 		o.Mount = fsys.Mount(l.dir)
 	}
-	return o, nil
+	if l.self.found == o {
+		return nil
+	}
+	// Nobody could ever judge a record that cannot be read. What it says is what
+	// we are from now on: without the parts that do not fit in.
+	s := self{found: o}
+	o.ID = strings.Repeat("0", idLen)
+	if s.owner, err = parseRecord(appendRecord(nil, o)); err != nil {
+		return fmt.Errorf("own record: %w", err)
+	}
+	s.head, s.tail = recordOf(o)
+	l.self = s
+	return nil
 }
 
 // jitter returns a random duration from d/2 to d.

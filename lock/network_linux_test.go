@@ -64,7 +64,7 @@ func TestNetworkRecordIsSentFirst(t *testing.T) {
 	dir := bindfs(t, t.TempDir())
 	trace := filepath.Join(t.TempDir(), "trace")
 	holder := start(t, dir, place{Under: []string{
-		"strace", "-f", "-qq", "-o", trace, "-e", "trace=write,fsync,link,linkat,renameat2", "-e", "signal=none",
+		"strace", "-f", "-qq", "-o", trace, "-e", "trace=pwrite64,fsync,link,linkat,renameat2", "-e", "signal=none",
 	}})
 	require.True(t, holder.try())
 	require.Empty(t, holder.tell("unlock").Err)

@@ -50,8 +50,9 @@ func WithProcesses(t proc.Table) Option { return func(o *options) { o.table = t 
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
 // WithClock sets the clock that dates owner records, for people to read. The
-// default is [time.Now]. No verdict depends on it; Lock asks it for nothing but
-// when to let others go first.
+// default is [time.Now]. No verdict depends on it. It tells nothing else but
+// whether this handle had the lock a moment ago: then TryLock does not look
+// whether it is free before it tries, and Lock may let others go first.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
 // WithRand sets the source of owner IDs and of the jitter in waiting. It must

@@ -80,34 +80,60 @@ var errTorn = errors.New("an incomplete lock record")
 
 // appendRecord appends the record of o to b.
 func appendRecord(b []byte, o Owner) []byte {
-	field := func(key, value string) {
-		if value != "" {
-			b = append(b, key...)
-			b = append(b, ' ')
-			b = append(b, value...)
-			b = append(b, '\n')
-		}
-	}
-	field("dirlock", version)
-	field("pid", strconv.Itoa(o.PID))
-	field("start", o.Start)
-	field("boot", o.Boot)
-	field("namespace", o.Namespace)
-	field("host", printable(o.Host))
-	field("command", printable(o.Command))
-	// A time that the format has no place for is as good as none.
-	if since := o.Since.UTC(); !since.IsZero() && since.Year() >= 0 && since.Year() <= 9999 {
-		field("since", since.Format(timeFormat))
-	}
+	head, tail := recordOf(o)
+	return completeRecord(b, head, tail, o)
+}
+
+// recordOf returns the lines that the records of one owner have in common: those
+// before the time, and those between the time and the ID.
+func recordOf(o Owner) (head, tail []byte) {
+	head = appendField(head, "dirlock", version)
+	head = appendField(head, "pid", strconv.Itoa(o.PID))
+	head = appendField(head, "start", o.Start)
+	head = appendField(head, "boot", o.Boot)
+	head = appendField(head, "namespace", o.Namespace)
+	head = appendField(head, "host", printable(o.Host))
+	head = appendField(head, "command", printable(o.Command))
 	if o.Witness {
-		field("witness", "yes")
+		tail = appendField(tail, "witness", "yes")
 	}
 	if o.Local {
-		field("local", "yes")
+		tail = appendField(tail, "local", "yes")
 	}
-	field("mount", o.Mount)
-	field("id", o.ID)
+	return head, appendField(tail, "mount", o.Mount)
+}
+
+// completeRecord appends to b a record of such lines, with the time and the ID
+// of o.
+func completeRecord(b, head, tail []byte, o Owner) []byte {
+	b = append(b, head...)
+	if since := recordTime(o.Since); !since.IsZero() {
+		b = append(b, "since "...)
+		b = since.AppendFormat(b, timeFormat)
+		b = append(b, '\n')
+	}
+	b = append(b, tail...)
+	b = appendField(b, "id", o.ID)
 	return append(b, lastLine+"\n"...)
+}
+
+func appendField(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, key...)
+	b = append(b, ' ')
+	b = append(b, value...)
+	return append(b, '\n')
+}
+
+// recordTime returns t as a record holds it. A time that the format has no place
+// for is as good as none.
+func recordTime(t time.Time) time.Time {
+	if t = t.UTC().Round(0); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // printable makes a name safe to write on a line and to show on a terminal.

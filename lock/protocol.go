@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -45,10 +44,11 @@ type look struct {
 }
 
 // acquire runs the protocol until it owns the directory or finds somebody in
-// the way. It returns our L0, or else what was in the way.
-func (l *DirLock) acquire(ctx context.Context, j judge) (*hold, look, error) {
+// the way. It returns our L0, or else what was in the way. If free is true, the
+// caller has reason to think that there is no L0.
+func (l *DirLock) acquire(ctx context.Context, free bool, j judge) (*hold, look, error) {
 	for n := 0; ; n++ {
-		h, blocker, again, err := l.attempt(j)
+		h, blocker, again, err := l.attempt(free && n == 0, j)
 		if !again || err != nil || n+1 == l.maxAttempts {
 			return h, blocker, err
 		}
@@ -60,9 +60,14 @@ func (l *DirLock) acquire(ctx context.Context, j judge) (*hold, look, error) {
 
 // attempt is TryLock, once through. It returns our L0; or what was in the way,
 // and whether to start again at 1 because that was not an owner of L0.
-func (l *DirLock) attempt(j judge) (h *hold, blocker look, again bool, err error) {
+func (l *DirLock) attempt(free bool, j judge) (h *hold, blocker look, again bool, err error) {
 	// 1. Create L0. Looking first makes the common case of a held lock cost one
-	// small read and no file.
+	// small read and no file. Who has just seen it go need not look.
+	if free {
+		if h, err := l.create(0); !taken(err) {
+			return h, look{}, false, err
+		}
+	}
 	m, err := l.look(0, j)
 	if err != nil {
 		return nil, m, false, err
@@ -167,21 +172,27 @@ func taken(err error) bool {
 
 // create publishes a new record of ours at a level.
 func (l *DirLock) create(level int) (*hold, error) {
-	o, err := l.newOwner()
+	o, data, err := l.newOwner()
 	if err != nil {
 		return nil, err
 	}
-	data := appendRecord(make([]byte, 0, maxRecord), o)
-	// Nobody could ever judge a record that cannot be read. What it says is what
-	// we are from now on: without the parts that do not fit in.
-	if o, err = parseRecord(data); err != nil {
-		return nil, fmt.Errorf("own record: %w", err)
-	}
-	f, err := l.dir.Create(levelName(level), data)
+	f, err := l.publish(levelName(level), data)
 	if err != nil {
 		return nil, err
 	}
 	return &hold{f, o}, nil
+}
+
+// publish makes a file of ours appear, from what was made ready if there is.
+func (l *DirLock) publish(name string, data []byte) (fsys.File, error) {
+	if l.ready.file == nil {
+		return l.dir.Create(name, data)
+	}
+	f, err := l.ready.file.Create(name, data)
+	if !taken(err) {
+		l.ready.file = nil
+	}
+	return f, err
 }
 
 // withdraw removes our level file from where it may be, and lets go of it. A

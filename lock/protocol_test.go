@@ -202,6 +202,37 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// Who had the lock a moment ago does not look before it creates L0; whoever else
+// may have got it since is found all the same.
+func TestStepsAfterRelease(t *testing.T) {
+	tests := []struct {
+		later  time.Duration
+		levels string
+		ok     bool
+		steps  string
+	}{
+		{0, "-", true, "witnesses, create L0"},
+		{999 * time.Microsecond, "-", true, "witnesses, create L0"},
+		{time.Millisecond, "-", true, "read L0, witnesses, create L0"},
+		{0, "h", false, "witnesses, create L0, read L0"},
+		{0, "s", true, "witnesses, create L0, read L0, witnesses, create L1, read L0, replace L1 L0, list, sweep"},
+		{0, "sh", false, "witnesses, create L0, " + strings.TrimSuffix(strings.Repeat("read L0, witnesses, create L1, read L1, ", lock.MaxAttempts), ", ")},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.levels, test.later), func(t *testing.T) {
+			w := newWorld()
+			now := time.Now()
+			l, _ := w.handle(lock.WithClock(func() time.Time { return now }))
+			mustTry(t, l, true)
+			require.NoError(t, l.Unlock())
+			w.set(test.levels)
+			now, w.ops = now.Add(test.later), nil
+			mustTry(t, l, test.ok)
+			require.Equal(t, strings.Split(test.steps, ", "), w.ops)
+		})
+	}
+}
+
 // at calls f ahead of the n-th operation of that name, n from 1.
 func at(name string, n int, f func()) func(step.Op) error {
 	return func(op step.Op) error {

@@ -132,8 +132,8 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 		return r.state
 	}
 	// A handle of its own, because this one may hold the lock.
-	b := &DirLock{options: l.options, path: l.path, dir: l.dir, maxAttempts: l.maxAttempts, pause: l.pause}
-	ok, blocker, err := b.try(ctx, j)
+	b := &DirLock{options: l.options, path: l.path, dir: l.dir, maxAttempts: l.maxAttempts, pause: l.pause, expectFree: l.expectFree}
+	ok, blocker, err := b.try(ctx, false, j)
 	switch {
 	case err != nil:
 		return err

@@ -342,7 +342,7 @@ func TestProcessKilledAtSystemCalls(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
-	const calls = "linkat,flock,write,pread64,fchmod,/^rename.*,/^unlink.*,/^.*stat.*,openat"
+	const calls = "linkat,flock,pwrite64,pread64,fchmod,/^rename.*,/^unlink.*,/^.*stat.*,openat"
 	for _, levels := range [][]int{nil, {0, 1, 3}} {
 		t.Run(fmt.Sprint(levels), func(t *testing.T) {
 			t.Parallel()

@@ -33,6 +33,7 @@ type waitDisk struct {
 	serial   uint64
 	reads    int
 	notifies int
+	prepared int // what was made ready, and not used up or closed
 
 	late      time.Duration // after a change, the event comes
 	drop      bool          // events
@@ -76,6 +77,30 @@ func (d waitDir) Create(name string, data []byte) (fsys.File, error) {
 	f := &waitFile{disk: d.waitDisk, id: d.serial, data: slices.Clone(data), open: true}
 	d.files[name] = f
 	return f, nil
+}
+
+func (d waitDir) Prepare(int) (fsys.Prepared, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prepared++
+	return waitPrepared{d}, nil
+}
+
+type waitPrepared struct{ d waitDir }
+
+func (p waitPrepared) Create(name string, data []byte) (fsys.File, error) {
+	f, err := p.d.Create(name, data)
+	if err == nil {
+		_ = p.Close()
+	}
+	return f, err
+}
+
+func (p waitPrepared) Close() error {
+	p.d.mu.Lock()
+	defer p.d.mu.Unlock()
+	p.d.prepared--
+	return nil
 }
 
 func (d waitDir) Read(name string) (fsys.Snapshot, error) {
@@ -179,10 +204,12 @@ func (d *waitDisk) changed(f *waitFile) {
 	}
 }
 
+// watches returns what the waiters have taken, and not given back: a watch and a
+// prepared file each.
 func (d *waitDisk) watches() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.subs)
+	return len(d.subs) + d.prepared
 }
 
 func (d *waitDisk) looks() int {
@@ -265,7 +292,50 @@ func TestLockWakesAtRelease(t *testing.T) {
 		require.NoError(t, a.Unlock())
 		require.Zero(t, took(), "no beat of any kind")
 		require.NoError(t, b.Unlock())
+		synctest.Wait()
 		require.Zero(t, disk.watches())
+	})
+}
+
+// Who is woken by a release has its file ready, and does not look first.
+func TestLockIsReadyForTheRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
+		require.NoError(t, a.Lock())
+		took := waitFor(t, b)
+		require.Equal(t, 1, disk.prepared)
+		looks := disk.looks()
+		require.NoError(t, a.Unlock())
+		require.Zero(t, took())
+		require.Equal(t, looks, disk.looks())
+		require.Zero(t, disk.prepared)
+		require.NoError(t, b.Unlock())
+	})
+}
+
+// What was made ready serves the next time, if somebody else was faster, and a
+// recovery as well.
+func TestLockIsReadyAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proc.NewFake()
+		disk.late = time.Millisecond
+		a, c := disk.process(procs.Start("a")), procs.Start("c")
+		b := disk.process(procs.Start("b"))
+		require.NoError(t, a.Lock())
+		took := waitFor(t, b)
+		require.NoError(t, a.Unlock())
+		require.NoError(t, disk.process(c).Lock())
+		time.Sleep(time.Second)
+		require.Equal(t, 1, disk.prepared)
+		c.Kill()
+		require.Less(t, took(), time.Second+10*time.Millisecond)
+		require.Zero(t, disk.prepared)
+		require.NoError(t, b.Check())
+		require.NoError(t, b.Unlock())
+		synctest.Wait()
+		require.Zero(t, disk.watches())
+		require.Empty(t, disk.files)
 	})
 }
 
@@ -284,6 +354,7 @@ func TestLockWakesAtDeath(t *testing.T) {
 				end(p)
 				require.Zero(t, took())
 				require.NoError(t, b.Unlock())
+				synctest.Wait()
 				require.Zero(t, disk.watches())
 			})
 		})
@@ -632,6 +703,7 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 				require.ErrorIs(t, b.Check(), lock.ErrNotHeld)
 			}
 			require.Empty(t, disk.files)
+			synctest.Wait()
 			require.Zero(t, disk.watches())
 		})
 	}
@@ -664,7 +736,7 @@ func TestLockInLine(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		require.Equal(t, 1, disk.watches())
+		require.Equal(t, 2, disk.watches())
 		require.Less(t, disk.looks(), 10)
 		require.NoError(t, holder.Unlock())
 		wg.Wait()

@@ -19,5 +19,5 @@
 package mocks
 
 //go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/lock.go github.com/dirlock/dirlock/lock TryLocker,TryLockerSafe
-//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/fsys.go -mock_names=Notifier=MockDirNotifier github.com/dirlock/dirlock/fsys FS,Dir,File,Witnesser,Localizer,Mounter,Notifier,Sweeper
+//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/fsys.go -mock_names=Notifier=MockDirNotifier github.com/dirlock/dirlock/fsys FS,Dir,File,Witnesser,Localizer,Mounter,Notifier,Preparer,Prepared,Sweeper
 //go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/proc.go -mock_names=Notifier=MockTableNotifier github.com/dirlock/dirlock/proc Table,Notifier

@@ -33,6 +33,8 @@ var (
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
 	_ fsys.Notifier  = (*gomocks.MockDirNotifier)(nil)
 	_ fsys.Mounter   = (*gomocks.MockMounter)(nil)
+	_ fsys.Preparer  = (*gomocks.MockPreparer)(nil)
+	_ fsys.Prepared  = (*gomocks.MockPrepared)(nil)
 	_ fsys.Sweeper   = (*gomocks.MockSweeper)(nil)
 
 	_ proc.Table    = (*gomocks.MockTable)(nil)

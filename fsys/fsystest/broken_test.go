@@ -407,6 +407,35 @@ func TestBroken(t *testing.T) {
 			func(_ afero.Fs, d dir) fsys.Dir { return boaster{d} }},
 		{"Sweep takes what is published", []string{"sweep:"},
 			func(_ afero.Fs, d dir) fsys.Dir { return sweeper{d} }},
+		{"Prepare makes a file that can be seen", []string{"prepare: after Prepare: the directory should be empty"},
+			func(afs afero.Fs, d dir) fsys.Dir {
+				return preparer{dir: d, prepare: func() error {
+					return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
+				}}
+			}},
+		{"what was prepared replaces", []string{"prepare: create of L0 succeeded"},
+			func(_ afero.Fs, d dir) fsys.Dir {
+				return preparer{dir: d, create: func(name string, data []byte) (fsys.File, error) {
+					_ = d.Remove(name)
+					return d.Create(name, data)
+				}}
+			}},
+		{"what was prepared holds what came before", []string{"prepare: Create of 302 bytes: Read got 4096 bytes"},
+			func(_ afero.Fs, d dir) fsys.Dir {
+				var before []byte
+				return preparer{dir: d, create: func(name string, data []byte) (fsys.File, error) {
+					if len(data) > len(before) {
+						before = data
+					}
+					return d.Create(name, append(data, before[min(len(data), len(before)):]...))
+				}}
+			}},
+		{"what was prepared is left by Close", []string{"prepare: after Close: the directory should be empty"},
+			func(afs afero.Fs, d dir) fsys.Dir {
+				return preparer{dir: d, close: func() error {
+					return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
+				}}
+			}},
 		{"Notify of nothing succeeds", []string{"notify: notify of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
@@ -465,6 +494,44 @@ func TestBroken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// preparer prepares nothing, and creates all the same: the plainest that there
+// is.
+type preparer struct {
+	dir
+	prepare func() error
+	create  func(name string, data []byte) (fsys.File, error)
+	close   func() error
+}
+
+type plain struct{ preparer }
+
+func (p preparer) Prepare(int) (fsys.Prepared, error) {
+	if p.prepare != nil {
+		if err := p.prepare(); err != nil {
+			return nil, err
+		}
+	}
+	return plain{p}, nil
+}
+
+func (p plain) Create(name string, data []byte) (fsys.File, error) {
+	if p.create != nil {
+		return p.create(name, data)
+	}
+	return p.dir.Create(name, data)
+}
+
+func (p plain) Close() error {
+	if p.close != nil {
+		return p.close()
+	}
+	return nil
+}
+
+func TestPlainPreparer(t *testing.T) {
+	require.NoError(t, check(func(_ afero.Fs, d dir) fsys.Dir { return preparer{dir: d} }))
 }
 
 // boaster claims a witness that its files do not have.

@@ -36,6 +36,7 @@ var cases = []testCase{
 	{"sweep", "removing the temporary files of the dead must not make the living fail", sweep},
 	{"witness", "a held witness proves that the owner lives, and a free one that it is dead", witness},
 	{"witness probes", "probing must disturb neither the owner nor another prober", witnessProbes},
+	{"prepare", "what a waiter has made ready must be seen by nobody before the waiter owns the lock, and be like any other file then", prepare},
 	{"notify", "a waiter that misses the release sleeps while the lock is free", notify},
 	{"notify early", "the lock may be released while the waiter begins to wait", notifyEarly},
 }
@@ -692,6 +693,85 @@ func witnessProbes(w *world) error {
 		return err
 	}
 	return probe(fsys.Free)
+}
+
+func prepare(w *world) error {
+	witness, err := fsys.Witnesses(w.Dir)
+	if err != nil {
+		return fmt.Errorf("Witnesses: %w", err)
+	}
+	publish := func(p fsys.Prepared, data []byte) error {
+		sent := bytes.Clone(data)
+		f, err := p.Create("L0", sent)
+		if err != nil {
+			return fmt.Errorf("Create: %w", err)
+		}
+		clear(sent)
+		s, err := w.Read("L0")
+		switch {
+		case err != nil || !bytes.Equal(s.Data, data):
+			return fmt.Errorf("Create of %d bytes: Read got %d bytes, equal: %v, error: %v", len(data), len(s.Data), bytes.Equal(s.Data, data), err)
+		case witness && s.Witness != fsys.Held:
+			return fmt.Errorf("after Create the witness is %v, want %v", s.Witness, fsys.Held)
+		}
+		if ok, err := f.Intact("L0"); err != nil || !ok {
+			return fmt.Errorf("Intact after Create: %v, %v", ok, err)
+		}
+		if err := errors.Join(w.Remove("L0"), f.Close()); err != nil {
+			return err
+		}
+		return w.empty()
+	}
+	for _, size := range []int{-1, 0, 10, 300, fsys.MaxData, fsys.MaxData + 1} {
+		p, err := fsys.Prepare(w.Dir, size)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return errSkip
+		}
+		if err != nil {
+			return fmt.Errorf("Prepare: %w", err)
+		}
+		if err := w.empty(); err != nil {
+			return fmt.Errorf("after Prepare: %w", err)
+		}
+		// The name is taken, twice, by a file that must not change.
+		f, err := w.Create("L0", payload(0))
+		if err != nil {
+			return err
+		}
+		for _, data := range [][]byte{bytes.Repeat([]byte("x"), fsys.MaxData), payload(1)} {
+			_, err := p.Create("L0", data)
+			if err := w.wantError(err, "create", "L0", fs.ErrExist); err != nil {
+				return err
+			}
+		}
+		if s, err := w.Read("L0"); err != nil || !bytes.Equal(s.Data, payload(0)) {
+			return fmt.Errorf("Create of a taken name changed the file (%v)", err)
+		}
+		if err := errors.Join(w.Remove("L0"), f.Close()); err != nil {
+			return err
+		}
+		if err := publish(p, payload(2)); err != nil {
+			return err
+		}
+		// What is not used leaves nothing, nor what was of no use.
+		if p, err = fsys.Prepare(w.Dir, size); err != nil {
+			return fmt.Errorf("Prepare: %w", err)
+		}
+		if err := errors.Join(p.Close(), w.empty()); err != nil {
+			return fmt.Errorf("after Close: %w", err)
+		}
+		if p, err = fsys.Prepare(w.Dir, size); err != nil {
+			return fmt.Errorf("Prepare: %w", err)
+		}
+		_, err = p.Create("L0", make([]byte, fsys.MaxData+1))
+		if err := w.wantError(err, "create", "L0", fs.ErrInvalid); err != nil {
+			return err
+		}
+		if err := w.empty(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await waits for a receipt.

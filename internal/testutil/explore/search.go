@@ -329,7 +329,7 @@ func (m *model) asleep(s *state, t int) bool {
 // How long a waiter may sleep before it looks by itself.
 const (
 	longestPoll = 100 * time.Millisecond // if nothing would wake it
-	longestBeat = 5 * time.Second        // if events do, but can be lost
+	longestBeat = 15 * time.Second       // if events do, but can be lost
 )
 
 // wakes checks a waiter that sleeps while nobody has the lock or is about to

@@ -59,6 +59,7 @@ var (
 	_ fsys.Mounter   = (*dir)(nil)
 	_ fsys.Notifier  = (*dir)(nil)
 	_ fsys.Sweeper   = (*dir)(nil)
+	_ fsys.Preparer  = (*dir)(nil)
 )
 
 func (d *dir) step(op, file string) error {
@@ -127,6 +128,31 @@ func (d *dir) Sweep() error {
 		return err
 	}
 	return fsys.Sweep(d.Dir)
+}
+
+func (d *dir) Prepare(size int) (fsys.Prepared, error) {
+	p, err := fsys.Prepare(d.Dir, size)
+	if err != nil {
+		return nil, err
+	}
+	return &prepared{p, d}, nil
+}
+
+type prepared struct {
+	fsys.Prepared
+	d *dir
+}
+
+func (p *prepared) Create(name string, data []byte) (fsys.File, error) {
+	if err := p.d.step("create", name); err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	f, err := p.Prepared.Create(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &file{f, p.d}, nil
 }
 
 type file struct {
