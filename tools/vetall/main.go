@@ -1,6 +1,6 @@
 // Vetall does for many systems and architectures what go vet does for one. It
 // checks the types of the packages and of all that they import from the source,
-// where go vet compiles it: on a fresh machine, that is 6 seconds of processor
+// where go vet compiles it: on a fresh machine, that is 5 seconds of processor
 // time for a pair, not 130.
 //
 //	vetall DIR PAIRS PACKAGE... // PAIRS is like "linux/386 plan9/arm"
