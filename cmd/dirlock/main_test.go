@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,10 +24,25 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(unignored{m}, map[string]func(){
 		"dirlock": main,
 		"job":     job,
 	})
+}
+
+// unignored runs the tests as if no signal had been ignored when they were
+// started, as nohup(1) does with SIGHUP, and a shell with SIGINT behind an &.
+// Their children would ignore it, too. A signal that is caught has its default
+// action in a child.
+type unignored struct{ m *testing.M }
+
+func (u unignored) Run() int {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // which nobody reads
+		}
+	}
+	return u.m.Run()
 }
 
 // job is a command for dirlock to run, on every system.
