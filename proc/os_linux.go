@@ -40,7 +40,7 @@ func newOSTable() *osTable { return &osTable{osState: osState{proc: "/proc"}} }
 // numbers mean other processes, what it cannot tell stays empty.
 func (t *osTable) identify() Identity {
 	var id Identity
-	if b, err := os.ReadFile(t.proc + "/sys/kernel/random/boot_id"); err == nil {
+	if b, err := read(t.proc+"/sys/kernel/random/boot_id", make([]byte, 64)); err == nil {
 		id.Boot = token(strings.TrimSpace(string(b)))
 	}
 	id.Namespace = t.namespace("pid")
@@ -75,7 +75,7 @@ func (t *osTable) countsAsWeDo() bool {
 	if err != nil || self != strconv.Itoa(os.Getpid()) {
 		return false
 	}
-	status, err := os.ReadFile(t.proc + "/self/status")
+	status, err := os.ReadFile(t.proc + "/self/status") // all of it: a list of groups comes first
 	if err != nil {
 		return false
 	}
@@ -92,19 +92,26 @@ func (t *osTable) stat(pid int) (stat, error) {
 	if !t.mine {
 		return stat{}, errOtherProc
 	}
-	fd, err := retry(func() (int, error) {
-		return unix.Open(t.proc+"/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	})
+	b, err := read(t.proc+"/"+strconv.Itoa(pid)+"/stat", make([]byte, 1024)) // the first 22 fields have at most 500 bytes
 	if err != nil {
 		return stat{}, err
+	}
+	return parseStat(b)
+}
+
+// read reads the beginning of a file of procfs into b, in one system call: such
+// a file is made when it is read. An os.File costs more than that.
+func read(path string, b []byte) ([]byte, error) {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return nil, err
 	}
 	defer unix.Close(fd)
-	var b [1024]byte // the first 22 fields have at most 500 bytes
-	n, err := retry(func() (int, error) { return unix.Read(fd, b[:]) })
+	n, err := retry(func() (int, error) { return unix.Read(fd, b) })
 	if err != nil {
-		return stat{}, err
+		return nil, err
 	}
-	return parseStat(b[:n])
+	return b[:n], nil
 }
 
 // probe reads the start time first, which three system calls do. Only if that
