@@ -62,7 +62,8 @@ type Dir interface {
 	Read(name string) (Snapshot, error)
 
 	// Replace renames a file over another one: newname never ceases to exist,
-	// and oldname ceases to exist at the same instant.
+	// and oldname ceases to exist at the same instant. Where that cannot be had
+	// it fails, whatever the names are: a lock can do without.
 	Replace(oldname, newname string) error
 
 	// Remove removes a file. It fails with fs.ErrNotExist if there is none.

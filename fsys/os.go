@@ -3,6 +3,7 @@ package fsys
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -160,15 +161,31 @@ func (d *osDir) Read(name string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, pathError("read", path, err)
 	}
+	if local, ok := d.local.known(); ok && !local {
+		s.ID = ID{} // A server may give a file another number or time at any moment.
+	}
 	return s, nil
 }
 
+// Replace is for local file systems. On others a rename is a rename on the
+// server, as a rule, but not always for a file that somebody has open: to keep
+// that one, the clients of NFS and SMB on Linux move it out of the way first
+// (nfs_rename in fs/nfs/dir.c) or remove it (cifs_rename2 in
+// fs/smb/client/inode.c), and so does the library of FUSE (hide_node in
+// lib/fuse.c). For a moment the name is free.
 func (d *osDir) Replace(oldname, newname string) error {
 	newpath := d.prefix + newname
 	if !validName(oldname) || !validName(newname) {
 		return pathError("replace", newpath, fs.ErrInvalid)
 	}
-	if err := d.replace(d.prefix+oldname, newpath); err != nil {
+	local, err := d.Local()
+	if err == nil && !local {
+		err = fmt.Errorf("%w in one step where other machines may reach the directory", errors.ErrUnsupported)
+	}
+	if err == nil {
+		err = d.replace(d.prefix+oldname, newpath)
+	}
+	if err != nil {
 		return pathError("replace", newpath, err)
 	}
 	return nil

@@ -45,6 +45,10 @@ const attempts = 100
 // osFile is a published file. It holds a bare descriptor and not an [os.File],
 // which the garbage collector would close with the witness when a process that
 // holds a lock for all its life forgets the handle.
+//
+// Without a witness it holds none: there is nothing to keep, and some network
+// file systems and FUSE keep a file that is open, by another name, when it is
+// removed.
 type osFile struct {
 	d        *osDir
 	data     string
@@ -52,11 +56,22 @@ type osFile struct {
 
 	locked bool // by the witness
 
-	mu sync.Mutex
-	fd int // -1 when closed
+	mu     sync.Mutex
+	fd     int // -1 if it is not open
+	closed bool
 }
 
 func (d *osDir) create(path string, data []byte) (*osFile, error) {
+	// A file that was locked for nothing would be kept open.
+	if local, err := d.Local(); err == nil && !local {
+		if _, err := d.Witnesses(); err != nil {
+			return nil, err
+		}
+	}
+	return d.publishNew(path, data)
+}
+
+func (d *osDir) publishNew(path string, data []byte) (*osFile, error) {
 	if d.way.Load() == byUnnamed {
 		f, err := d.createUnnamed(path, data)
 		if err != errMissing {
@@ -108,7 +123,7 @@ func (d *osDir) unnamed() (*osFile, error) {
 // linkAs publishes an unnamed file.
 func (f *osFile) linkAs(path string) error {
 	err := linkUnnamed(f.fd, path)
-	if err != nil && f.links() > 0 {
+	if err != nil && f.links("") > 0 {
 		return nil // It was linked all the same: see publish.
 	}
 	return err
@@ -126,6 +141,9 @@ func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
 	}
 	if err == nil {
 		err = f.identify()
+	}
+	if err == nil && !f.locked {
+		err = f.release()
 	}
 	if err == nil {
 		err = d.publish(f, temp, path)
@@ -207,7 +225,7 @@ func (f *osFile) takeWitness() error {
 func (d *osDir) publish(f *osFile, temp, path string) error {
 	if d.way.Load() <= byLink {
 		err := link(temp, path)
-		if err != nil && f.links() == 2 {
+		if err != nil && f.links(temp) == 2 {
 			// It was linked: a network file system lost the reply, and asked
 			// again (open(2), O_EXCL and NFS).
 			err = nil
@@ -217,7 +235,7 @@ func (d *osDir) publish(f *osFile, temp, path string) error {
 			return nil
 		}
 		if !lacks(err) && err != unix.EPERM && err != unix.EACCES {
-			return f.sweptOr(err)
+			return f.sweptOr(temp, err)
 		}
 		d.way.CompareAndSwap(byLink, byRename)
 	}
@@ -227,7 +245,7 @@ func (d *osDir) publish(f *osFile, temp, path string) error {
 			return nil
 		}
 		if !lacks(err) {
-			return f.sweptOr(err)
+			return f.sweptOr(temp, err)
 		}
 		d.way.CompareAndSwap(byRename, byGuard)
 	}
@@ -237,7 +255,7 @@ func (d *osDir) publish(f *osFile, temp, path string) error {
 		case nil:
 			return unix.EEXIST
 		case unix.ENOENT:
-			return f.sweptOr(rename(temp, path))
+			return f.sweptOr(temp, rename(temp, path))
 		default:
 			return err
 		}
@@ -246,17 +264,24 @@ func (d *osDir) publish(f *osFile, temp, path string) error {
 
 // sweptOr says whether an operation on a temporary file failed because the file
 // had been swept away.
-func (f *osFile) sweptOr(err error) error {
-	if err == unix.ENOENT && f.links() == 0 {
+func (f *osFile) sweptOr(temp string, err error) error {
+	if err == unix.ENOENT && f.links(temp) == 0 {
 		return errSwept
 	}
 	return err
 }
 
-// links returns the number of names of the file.
-func (f *osFile) links() uint64 {
+// links returns the number of names of a file that has this one, unless it has
+// none any more.
+func (f *osFile) links(name string) uint64 {
 	var st unix.Stat_t
-	if fstat(f.fd, &st) != nil {
+	err := error(nil)
+	if f.fd >= 0 {
+		err = fstat(f.fd, &st)
+	} else {
+		err = lstat(name, &st)
+	}
+	if err != nil {
 		return 0
 	}
 	return uint64(st.Nlink)
@@ -410,7 +435,7 @@ func (d *osDir) witnesses() (bool, error) {
 // among others), the kernel takes two links of a file for two files.
 func (d *osDir) witnessesByName() (bool, error) {
 	path := d.tempName()
-	f, err := d.create(path, nil)
+	f, err := d.publishNew(path, nil)
 	if err != nil {
 		return false, err
 	}
@@ -446,8 +471,11 @@ func sweep(path string) error {
 func (f *osFile) intact(path string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fd < 0 {
+	switch {
+	case f.closed:
 		return false, fs.ErrClosed
+	case f.fd < 0:
+		return f.sameByName(path)
 	}
 	// While the descriptor is open the inode number is not used again, so an
 	// equal number is this file.
@@ -477,18 +505,41 @@ func (f *osFile) intact(path string) (bool, error) {
 	return string(buf[:got]) == f.data, nil
 }
 
+// sameByName is intact where the file is not open. An inode number may be used
+// again, so that it takes the data to know the file.
+func (f *osFile) sameByName(path string) (bool, error) {
+	s, err := read(path)
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR || err == ErrNotRegular:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return s.ID[0] == f.dev && s.ID[1] == f.ino && string(s.Data) == f.data, nil
+}
+
 func (f *osFile) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fd < 0 {
-		return pathError("close", f.d.path, fs.ErrClosed)
+	err := error(fs.ErrClosed)
+	if !f.closed {
+		f.closed = true
+		err = f.release()
 	}
-	err := closeFD(f.fd)
-	f.fd = -1
 	if err != nil {
 		return pathError("close", f.d.path, err)
 	}
 	return nil
+}
+
+// release closes the descriptor, if there is one.
+func (f *osFile) release() error {
+	if f.fd < 0 {
+		return nil
+	}
+	fd := f.fd
+	f.fd = -1
+	return closeFD(fd)
 }
 
 // lacks reports whether err says that the file system or the kernel does not

@@ -35,7 +35,7 @@
 // # Where it can be used
 //
 // On any file system that can publish a whole file under a name that must not
-// exist, and rename one over another. What is needed of the file system and of
+// exist, read it, and remove it. What is needed of the file system and of
 // the process table is in two small interfaces, [fsys.FS] and [proc.Table]:
 // tests inject an in-memory file system and invented processes. Where the
 // operating system or the file system cannot keep the promises, the methods

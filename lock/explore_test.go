@@ -236,6 +236,7 @@ func searches() []search {
 	faults := explore.Rules{Faults: true}
 	meddler := explore.Rules{Meddler: true}
 	network := explore.Rules{Network: true}
+	noReplace := explore.Rules{NoReplace: true}
 	events := explore.Rules{Events: true, Waits: true}
 	all := []search{
 		// The bounds that every run of the tests reaches.
@@ -247,6 +248,13 @@ func searches() []search {
 		// Some create L0 before they look.
 		{Config: explore.Config{Name: "3x2-eager", Procs: alike(3, eager), Deaths: 2, Start: stacks("-STF", 1)}},
 		{Config: explore.Config{Name: "2x2-eager-faults", Rules: faults, Procs: []explore.Process{process(eager), process(twice)}, Deaths: 1, Start: stacks("-ST", 1)}},
+
+		// Nothing replaces a file in one step.
+		{Config: explore.Config{Name: "3x2-no-replace", Rules: noReplace, Procs: alike(3, twice), Deaths: 2, Start: stacks("-STF", 1)}},
+		{Config: explore.Config{Name: "4x1-no-replace", Rules: noReplace, Procs: alike(4, once), Deaths: 2, Start: stacks("-S", 1)}},
+		{Config: explore.Config{Name: "5x1-no-replace", Rules: noReplace, Procs: alike(5, once), Deaths: 3, Start: empty}},
+		{Config: explore.Config{Name: "2x2-no-replace-faults", Rules: rules(faults, func(r *explore.Rules) { r.NoReplace = true }), Procs: alike(2, twice), Deaths: 1, Start: stacks("-ST", 1)}},
+		{Config: explore.Config{Name: "two-hosts-no-replace", Rules: rules(network, func(r *explore.Rules) { r.NoReplace = true }), Procs: []explore.Process{on(0, 0, twice), on(0, 0, once), on(1, 0, once)}, Deaths: 2, Start: []string{"-", "S", "SS", "B"}}},
 
 		// The kernel vouches for owners.
 		{Config: explore.Config{Name: "3x2-witness", Rules: witness, Procs: alike(3, twice), Deaths: 2, Start: stacks("-ST", 1)}},

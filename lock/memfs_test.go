@@ -23,9 +23,10 @@ import (
 
 // memFS is one directory in memory. The fields are set before it is used.
 type memFS struct {
-	remote  bool // other machines can reach it
-	witness bool // created files carry a witness
-	noIDs   bool // files cannot be told apart
+	remote    bool // other machines can reach it
+	witness   bool // created files carry a witness
+	noIDs     bool // files cannot be told apart
+	noReplace bool // files cannot be replaced
 
 	mu    sync.Mutex
 	files map[string]*memFile
@@ -97,7 +98,10 @@ func (m memDir) Replace(oldname, newname string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.files[oldname]
-	if f == nil {
+	switch {
+	case m.noReplace:
+		return &fs.PathError{Op: "replace", Path: "/mem/" + newname, Err: errors.ErrUnsupported}
+	case f == nil:
 		return &fs.PathError{Op: "replace", Path: "/mem/" + newname, Err: fs.ErrNotExist}
 	}
 	delete(m.files, oldname)

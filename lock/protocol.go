@@ -107,13 +107,42 @@ func (l *DirLock) attempt(free bool, j judge) (h *hold, blocker look, again bool
 		}
 		// Li becomes L0: the replacement and the removal of the topmost level
 		// are one step.
-		if err := l.dir.Replace(levelName(i), levelName(0)); err != nil {
-			return nil, m, false, errors.Join(err, l.withdraw(h, i, 0))
+		err = l.dir.Replace(levelName(i), levelName(0))
+		if errors.Is(err, errors.ErrUnsupported) {
+			h, err = l.succeed(h, i)
+		} else if err != nil {
+			err = errors.Join(err, l.withdraw(h, i, 0))
+		}
+		if err != nil || h == nil {
+			return nil, m, err == nil, err
 		}
 		l.recovered(h, i, m)
 		l.sweep(j)
 		return h, m, false, nil
 	}
+}
+
+// succeed is the replacement of L0 where the file system has none: L0 is
+// removed, and created anew. In between the name is free, and whoever creates it
+// owns the directory: then succeed returns nil. Li, which is h, keeps everybody
+// else from doing the same until our own L0 is there.
+func (l *DirLock) succeed(h *hold, i int) (*hold, error) {
+	err := l.dir.Remove(levelName(0))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, l.withdraw(h, i))
+	}
+	owned, err := l.create(0)
+	if taken(err) {
+		err = nil
+	}
+	if e := l.withdraw(h, i); e != nil {
+		err = errors.Join(err, e)
+		if owned != nil {
+			err = errors.Join(err, l.withdraw(owned, 0))
+			owned = nil
+		}
+	}
+	return owned, err
 }
 
 // stale looks at a level that exists, and tells whether its owner is dead and

@@ -80,12 +80,14 @@ func TestSituations(t *testing.T) {
 	type kind struct {
 		levels                 int
 		witness, remote, noIDs bool
+		noReplace              bool
 	}
 	kinds := map[string]kind{
-		"local":           {levels: 6},
-		"witness":         {levels: 4, witness: true},
-		"remote":          {levels: 4, remote: true},
-		"without file ID": {levels: 4, noIDs: true},
+		"local":               {levels: 6},
+		"witness":             {levels: 4, witness: true},
+		"remote":              {levels: 4, remote: true},
+		"without file ID":     {levels: 4, noIDs: true},
+		"without replacement": {levels: 4, noReplace: true},
 	}
 	const states = "-hstf"
 	for name, kind := range kinds {
@@ -101,7 +103,9 @@ func TestSituations(t *testing.T) {
 					levels[i] = states[n%len(states)]
 					n /= len(states)
 				}
-				if err := checkSituation(string(levels), kind.witness, kind.remote, kind.noIDs); err != nil {
+				w := newWorld()
+				w.witness, w.remote, w.noIDs, w.noReplace = kind.witness, kind.remote, kind.noIDs, kind.noReplace
+				if err := w.checkSituation(string(levels)); err != nil {
 					t.Fatalf("%s: %v", levels, err)
 				}
 			}
@@ -109,12 +113,10 @@ func TestSituations(t *testing.T) {
 	}
 }
 
-func checkSituation(levels string, witness, remote, noIDs bool) error {
-	w := newWorld()
-	w.witness, w.remote, w.noIDs = witness, remote, noIDs
+func (w *world) checkSituation(levels string) error {
 	w.set(levels)
 	before := w.snapshot()
-	want := predict(levels, remote, noIDs)
+	want := predict(levels, w.remote, w.noIDs)
 	l, _ := w.handle()
 
 	ok, err := l.TryLock()
@@ -199,6 +201,82 @@ func TestSteps(t *testing.T) {
 				require.Equal(t, []string{"intact L0", "remove L0", "close"}, w.ops)
 			}
 		})
+	}
+}
+
+// Where no file replaces another one, L0 is removed and created.
+func TestStepsWithoutReplacement(t *testing.T) {
+	const start = "read L0, witnesses, create L1, read L0, replace L1 L0, remove L0, "
+	inL1 := errors.New("removing L1 fails")
+	tests := []struct {
+		name   string
+		before func(w *world) func(step.Op) error
+		ok     bool
+		err    error
+		steps  string
+		left   []string
+	}{
+		{"alone", nil, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, list, sweep", []string{"L0"}},
+		{"somebody was faster", func(w *world) func(step.Op) error {
+			return at("create L0", 1, func() { w.set("h") })
+		}, false, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L0", []string{"L0"}},
+		{"somebody was faster, and is gone", func(w *world) func(step.Op) error {
+			return func(op step.Op) error {
+				switch op.String() {
+				case "create L0":
+					w.set("h")
+				case "close":
+					w.set("-")
+				}
+				return nil
+			}
+		}, false, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L0, witnesses, create L0, read L0", []string{"L0"}},
+		{"L0 is gone", func(w *world) func(step.Op) error {
+			return at("remove L0", 1, func() { w.set("-") })
+		}, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, list, sweep", []string{"L0"}},
+		{"L0 cannot be removed", func(w *world) func(step.Op) error { return failing("remove L0") },
+			false, errInjected, start + "intact L1, remove L1, close", []string{"L0"}},
+		{"L0 cannot be created", func(w *world) func(step.Op) error { return failing("create L0") },
+			false, errInjected, start + "witnesses, create L0, intact L1, remove L1, close", nil},
+		{"L1 cannot be removed", func(w *world) func(step.Op) error {
+			return func(op step.Op) error {
+				if op.String() == "remove L1" {
+					return inL1
+				}
+				return nil
+			}
+		}, false, inL1, start + "witnesses, create L0, intact L1, remove L1, intact L1, remove L1, intact L1, remove L1, close, intact L0, remove L0, close", []string{"L1"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld()
+			w.noReplace = true
+			w.set("s")
+			if test.before != nil {
+				w.before = test.before(w)
+			}
+			l, _ := w.handle()
+			ok, err := l.TryLock()
+			require.Equal(t, test.ok, ok)
+			if test.err == nil {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, test.err)
+			}
+			require.Equal(t, strings.Split(test.steps, ", "), w.ops)
+			require.Equal(t, test.left, w.names())
+			require.Equal(t, ok, l.Check() == nil)
+		})
+	}
+}
+
+// failing has an operation fail.
+func failing(name string) func(step.Op) error {
+	return func(op step.Op) error {
+		if op.String() == name {
+			return errInjected
+		}
+		return nil
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/require"
@@ -45,7 +46,10 @@ func TestOSIn(t *testing.T) {
 			fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
 				sub, err := os.MkdirTemp(dir, "dirlock-test-")
 				require.NoError(t, err)
-				t.Cleanup(func() { require.NoError(t, os.RemoveAll(sub)) })
+				t.Cleanup(func() {
+					// FUSE closes files a moment later, and keeps them until then.
+					require.Eventually(t, func() bool { return os.RemoveAll(sub) == nil }, 10*time.Second, time.Millisecond)
+				})
 				return fsys.OS(), sub
 			}, fsystest.Foreign(foreign))
 		})

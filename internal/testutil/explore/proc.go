@@ -3,8 +3,10 @@ package explore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"time"
 
@@ -275,6 +277,9 @@ func (d procDir) Read(name string) (fsys.Snapshot, error) {
 }
 
 func (d procDir) Replace(oldname, newname string) error {
+	if d.p.rules.NoReplace {
+		return &fs.PathError{Op: "replace", Path: dirPath + "/" + newname, Err: errors.ErrUnsupported}
+	}
 	return d.p.do(call{kind: opReplace, name: oldname, name2: newname}).err
 }
 

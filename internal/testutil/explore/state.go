@@ -21,6 +21,8 @@ type Rules struct {
 	Witness bool
 	// Network: other machines can reach the directory.
 	Network bool
+	// NoReplace: the file system cannot replace a file in one step.
+	NoReplace bool
 	// Faults: one operation of a run may fail.
 	Faults bool
 	// Events: the file system and the process table have them.

@@ -325,6 +325,12 @@ func (m *model) step(s *state, t int, how action) *violation {
 		s.lv[o.a] = f
 		th.b[th.nb] = f
 		th.nb++
+		for l := 1; l < len(s.lv); l++ {
+			// It has climbed, and creates L0 for want of a replacement.
+			if g := s.lv[l]; o.a == 0 && g >= 0 && int(s.f[g].by) == t {
+				m.owe(s, t, l)
+			}
+		}
 		r = resOK
 	case opRead:
 		if th.half != 0 {
@@ -368,11 +374,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 		s.lv[o.b] = f
 		s.f[f].level = o.b
 		if o.b == 0 {
-			for l := 1; l < int(o.a); l++ {
-				if g := s.lv[l]; g >= 0 && s.ownerDead(s.f[g].owner) {
-					s.f[g].debt = int8(t) + 1
-				}
-			}
+			m.owe(s, t, int(o.a))
 		}
 		r = resOK
 	case opRemove:
@@ -588,6 +590,16 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		return broken(Answers, "%s: %s", m.threadName(t), k.text)
 	}
 	return nil
+}
+
+// owe has a thread that recovers the lock remove the levels of the dead below the
+// one that it has climbed to.
+func (m *model) owe(s *state, t, top int) {
+	for l := 1; l < top; l++ {
+		if f := s.lv[l]; f >= 0 && s.ownerDead(s.f[f].owner) {
+			s.f[f].debt = int8(t) + 1
+		}
+	}
 }
 
 // settleDebts forgets what a thread had to remove, at the end of its call, and
