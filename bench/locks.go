@@ -53,6 +53,13 @@ var contenders = []Contender{
 // and to remove it. It is no lock: it does not survive its owner.
 var floor = Contender{Name: "bare system calls", Open: func(dir string) Lock { return &bare{dir: dir, path: filepath.Join(dir, "L0")} }}
 
+// checked is the bare system calls of a lock that keeps dirlock's promises: a
+// witness on the file, a mode that lets everybody read it, and a look before it
+// is removed.
+var checked = Contender{Name: "bare, with what is promised", Open: func(dir string) Lock {
+	return &careful{bare: bare{dir: dir, path: filepath.Join(dir, "L0")}}
+}}
+
 // deaf is dirlock without events, as it is where the system has none.
 var deaf = Contender{Name: "dirlock without events", Open: func(dir string) Lock { return lock.New(dir, lock.WithoutEvents()) }}
 
@@ -60,7 +67,7 @@ var deaf = Contender{Name: "dirlock without events", Open: func(dir string) Lock
 func waiting() []Contender { return append(contenders[:len(contenders):len(contenders)], deaf) }
 
 func contender(name string) Contender {
-	for _, c := range append(waiting(), floor) {
+	for _, c := range append(waiting(), floor, checked) {
 		if c.Name == name {
 			return c
 		}
@@ -157,6 +164,39 @@ func (l *bare) TryLock() (bool, error) {
 	return true, unix.Linkat(fd, "", unix.AT_FDCWD, l.path, unix.AT_EMPTY_PATH)
 }
 func (l *bare) Unlock() error { return unix.Unlink(l.path) }
+
+type careful struct {
+	bare
+	fd int
+}
+
+func (l *careful) TryLock() (ok bool, err error) {
+	if l.fd, err = unix.Open(l.dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o644); err != nil {
+		return false, err
+	}
+	if err := unix.Flock(l.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return false, err
+	}
+	if _, err := unix.Pwrite(l.fd, bareData, 0); err != nil {
+		return false, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(l.fd, &st); err != nil {
+		return false, err
+	}
+	return true, unix.Linkat(l.fd, "", unix.AT_FDCWD, l.path, unix.AT_EMPTY_PATH)
+}
+
+func (l *careful) Unlock() error {
+	var st unix.Stat_t
+	if err := unix.Lstat(l.path, &st); err != nil {
+		return err
+	}
+	if _, err := unix.Pread(l.fd, make([]byte, len(bareData)), 0); err != nil {
+		return err
+	}
+	return errors.Join(unix.Unlink(l.path), unix.Close(l.fd))
+}
 
 func check(err error) {
 	if err != nil {
