@@ -15,7 +15,7 @@ import (
 func init() {
 	contenders = append(contenders, Contender{
 		Name: "prometheus DirLocker", Import: "github.com/prometheus/prometheus/tsdb/tsdbutil",
-		Open: func(dir string) Lock { return &prometheus{dir: dir} }, Polled: true,
+		Open: func(dir string) Lock { return &prometheus{dir: dir} }, Polled: true, Shared: true,
 	})
 }
 

@@ -22,6 +22,9 @@ func handoff() {
 		const parts = 4
 		for range parts {
 			for _, c := range waiting() {
+				if c.Shared {
+					continue
+				}
 				n := *hands / parts
 				p.start.Store(-1)
 				a := p.worker("handoff", c.Name, 0, n)
@@ -44,6 +47,10 @@ func pairTable(p *place, cs []Contender, times map[string][]time.Duration, state
 		if c.Polled {
 			name += " (polled)"
 		}
+		if len(t) == 0 {
+			row(p.fs, name, "has two owners", "", "", "")
+			continue
+		}
 		m := quantile(t, .5)
 		row(p.fs, name, m, quantile(t, .99), quantile(t, 1), ratio(float64(m), float64(base)))
 	}
@@ -59,7 +66,7 @@ func init() {
 			}
 		}
 		if rank == 0 {
-			check(l.Lock())
+			mustLock(l)
 			p.start.Store(0)
 		} else {
 			until(func() bool { return p.start.Load() == 0 })
@@ -67,7 +74,7 @@ func init() {
 		for i := range n {
 			if i%2 != rank {
 				p.start.Store(i + 1)
-				check(l.Lock())
+				mustLock(l)
 				p.values[i].Store(now() - p.freed.Load())
 				continue
 			}
@@ -134,7 +141,7 @@ func init() {
 	workers["wait"] = func(p *place, args []string) {
 		for l := p.open(args[0]); listen(); {
 			p.start.Add(1)
-			check(l.Lock())
+			mustLock(l)
 			p.freed.Store(now())
 			check(l.Unlock())
 			say()
@@ -190,7 +197,7 @@ func init() {
 		listen()
 		before := cpuTime()
 		go func() {
-			check(l.Lock())
+			mustLock(l)
 			check(fmt.Errorf("the idle waiter got the lock"))
 		}()
 		time.Sleep(time.Second)

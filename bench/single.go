@@ -52,7 +52,7 @@ func held() {
 func init() {
 	workers["hold"] = func(p *place, args []string) {
 		l := p.open(args[0])
-		check(l.Lock())
+		mustLock(l)
 		say()
 		listen()
 	}

@@ -63,7 +63,8 @@ type Dir interface {
 
 	// Replace renames a file over another one: newname never ceases to exist,
 	// and oldname ceases to exist at the same instant. Where that cannot be had
-	// it fails, whatever the names are: a lock can do without.
+	// it fails with errors.ErrUnsupported, whatever the names are: a lock can do
+	// without.
 	Replace(oldname, newname string) error
 
 	// Remove removes a file. It fails with fs.ErrNotExist if there is none.
@@ -99,5 +100,6 @@ type Snapshot struct {
 }
 
 // ID identifies a file within its directory. The numbers mean nothing outside
-// the backend: on Unix they are device, inode and change time.
+// the backend: on Unix they are device, inode and change time, for directories
+// that only this machine can reach.
 type ID [3]uint64

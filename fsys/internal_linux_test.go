@@ -2,6 +2,7 @@ package fsys
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,47 @@ func TestSweptBeforeItWasLocked(t *testing.T) {
 		d.way.Store(way)
 		require.Equal(t, errSwept, d.publish(f, temp, d.prefix+"L0"))
 	}
+}
+
+// What was made ready may be of no use: the directory is on another file system
+// by now, or the system links no unnamed file. Then the file is made as ever.
+func TestPreparedInVain(t *testing.T) {
+	there, err := OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	shm, err := os.MkdirTemp("/dev/shm", "dirlock-test-")
+	require.NoError(t, err)
+	defer os.RemoveAll(shm)
+	here, err := OS().Dir(shm)
+	require.NoError(t, err)
+	prepared := func() *osPrepared {
+		p, err := Prepare(there, 10)
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		}
+		require.NoError(t, err)
+		o := p.(*osPrepared)
+		o.f.d = here.(*osDir)
+		return o
+	}
+
+	p := prepared()
+	f, err := p.Create("L0", []byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, p.Close())
+	s, err := here.Read("L0")
+	require.NoError(t, err)
+	require.Equal(t, "x", string(s.Data))
+	require.Equal(t, Held, s.Witness)
+
+	p = prepared()
+	for range 3 {
+		_, err := p.Create("L0", []byte("y"))
+		require.ErrorIs(t, err, fs.ErrExist)
+	}
+	require.NoError(t, errors.Join(here.Remove("L0"), f.Close()))
+	f, err = p.Create("L0", []byte("y"))
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(here.Remove("L0"), f.Close()))
 }
 
 func TestWords(t *testing.T) {

@@ -33,8 +33,10 @@ var ErrBusy = errors.New("directory is busy")
 // matches [errors.ErrUnsupported].
 //
 // A Dir of OS is also a [Witnesser], a [Localizer], a [Notifier] and a
-// [Sweeper]; on Unix a [Mounter], and on Linux a [Preparer]. It finds out what the directory's file system can do when it is
-// first used, and holds no descriptor between calls, save one for each [File].
+// [Sweeper]; on Unix a [Mounter], and on Linux a [Preparer]. It finds out what the
+// directory's file system can do when it is first used. Between calls it holds no
+// descriptor, save for what is to be closed or stopped: a [File] that carries a
+// witness, what was prepared, and a watch.
 func OS() FS { return osFS{} }
 
 type osFS struct{}

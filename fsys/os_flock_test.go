@@ -215,6 +215,83 @@ func TestNoLocks(t *testing.T) {
 	require.Equal(t, fsys.Free, s.Witness, "the file was locked all the same")
 }
 
+// unlockable are directories that other machines may reach, and whose files
+// cannot be locked.
+type unlockable struct {
+	fsys.FS
+	way uint32
+}
+
+func (u unlockable) Dir(name string) (fsys.Dir, error) {
+	d, err := u.FS.Dir(name)
+	if err == nil {
+		fsys.SetLocal(d, false)
+		fsys.SetWitnesses(d, false)
+		fsys.SetWay(d, u.way)
+	}
+	return d, err
+}
+
+func TestWithoutWitness(t *testing.T) {
+	// Each file is sent to the disk before it gets its name: better none.
+	parent := "/dev/shm"
+	if _, err := os.Stat(parent); err != nil {
+		parent = t.TempDir()
+	}
+	for name, way := range map[string]uint32{"unnamed": fsys.ByUnnamed, "link": fsys.ByLink, "rename": fsys.ByRename} {
+		if runtime.GOOS != "linux" && way != fsys.ByLink {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
+				dir, err := os.MkdirTemp(parent, "dirlock-test-")
+				require.NoError(t, err)
+				t.Cleanup(func() { os.RemoveAll(dir) })
+				return unlockable{fsys.OS(), way}, dir
+			}, fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error {
+				if kind != fsystest.Overwritten {
+					return errors.ErrUnsupported
+				}
+				return os.WriteFile(filepath.Join(dir, name), []byte("foreign"), 0)
+			}))
+		})
+	}
+}
+
+// Without a witness no file is kept open; whether it is still ours, what is there
+// tells.
+func TestIntactWithoutWitness(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "L0")
+	for name, replace := range map[string]func() error{
+		"nothing":   func() error { return nil },
+		"FIFO":      func() error { return syscall.Mkfifo(path, 0o644) },
+		"link":      func() error { return os.Symlink("nowhere", path) },
+		"directory": func() error { return os.Mkdir(path, 0o755) },
+		"other":     func() error { return os.WriteFile(path, []byte("other"), 0o644) },
+		"longer":    func() error { return os.WriteFile(path, []byte("minemine"), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := unlockable{fsys.OS(), fsys.ByLink}.Dir(filepath.Dir(path))
+			require.NoError(t, err)
+			f, err := d.Create("L0", []byte("mine!"))
+			require.NoError(t, err)
+			ok, err := f.Intact("L0")
+			require.NoError(t, err)
+			require.True(t, ok)
+			require.NoError(t, d.Remove("L0"))
+			require.NoError(t, replace())
+			ok, err = f.Intact("L0")
+			require.NoError(t, err)
+			require.False(t, ok)
+			require.NoError(t, f.Close())
+			require.ErrorIs(t, f.Close(), fs.ErrClosed)
+			_, err = f.Intact("L0")
+			require.ErrorIs(t, err, fs.ErrClosed)
+			require.NoError(t, os.RemoveAll(path))
+		})
+	}
+}
+
 func TestUmask(t *testing.T) {
 	dir := t.TempDir()
 	defer syscall.Umask(syscall.Umask(0o077))

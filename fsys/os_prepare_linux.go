@@ -10,6 +10,9 @@ var _ Preparer = (*osDir)(nil)
 // Prepare makes an unnamed file that lacks nothing but the right data and the
 // name. Only Linux has such files; a temporary one would be seen, and could stay.
 func (d *osDir) Prepare(size int) (Prepared, error) {
+	if _, err := d.Witnesses(); err != nil {
+		return nil, err
+	}
 	if d.way.Load() != byUnnamed {
 		return nil, pathError("prepare", d.path, errors.ErrUnsupported)
 	}
@@ -33,23 +36,27 @@ type osPrepared struct{ f *osFile }
 
 func (p *osPrepared) Create(name string, data []byte) (File, error) {
 	d, path := p.f.d, p.f.d.prefix+name
-	var err error = fs.ErrInvalid
-	if validName(name) && len(data) <= MaxData {
-		if err = p.f.fill(data); err == nil {
+	if validName(name) && len(data) <= MaxData && !p.f.closed {
+		err := p.f.fill(data)
+		if err == nil {
 			err = p.f.linkAs(path)
 		}
+		switch {
+		case err == nil:
+			return p.f, nil
+		case errors.Is(err, fs.ErrExist):
+			return nil, pathError("create", path, err)
+		}
 	}
-	switch {
-	case err == nil:
-		return p.f, nil
-	case errors.Is(err, fs.ErrExist):
-		return nil, pathError("create", path, err)
-	}
-	_ = p.f.Close()
-	if err == errMissing { // It cannot be linked, only made.
-		return d.Create(name, data)
-	}
-	return nil, pathError("create", path, err)
+	// It is of no use: it cannot be linked at all, or not there, because the
+	// directory is another one by now.
+	_ = p.Close()
+	return d.Create(name, data)
 }
 
-func (p *osPrepared) Close() error { return p.f.Close() }
+func (p *osPrepared) Close() error {
+	if p.f.closed {
+		return nil
+	}
+	return p.f.Close()
+}

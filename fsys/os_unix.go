@@ -124,7 +124,10 @@ func (d *osDir) unnamed() (*osFile, error) {
 func (f *osFile) linkAs(path string) error {
 	err := linkUnnamed(f.fd, path)
 	if err != nil && f.links("") > 0 {
-		return nil // It was linked all the same: see publish.
+		err = nil // It was linked all the same: see publish.
+	}
+	if err == nil && !f.locked {
+		_ = f.release() // What it holds was sent before it had a name.
 	}
 	return err
 }
@@ -505,17 +508,28 @@ func (f *osFile) intact(path string) (bool, error) {
 	return string(buf[:got]) == f.data, nil
 }
 
-// sameByName is intact where the file is not open. An inode number may be used
-// again, so that it takes the data to know the file.
+// sameByName is intact where the file is not open: its number may be used again
+// then, and some file systems change it at will. So the data alone tells.
 func (f *osFile) sameByName(path string) (bool, error) {
-	s, err := read(path)
-	switch {
-	case err == unix.ENOENT || err == unix.ENOTDIR || err == ErrNotRegular:
+	var st unix.Stat_t
+	switch err := lstat(path, &st); {
+	case err == unix.ENOENT || err == unix.ENOTDIR:
 		return false, nil
 	case err != nil:
 		return false, err
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int64(st.Size) != int64(len(f.data)):
+		return false, nil
 	}
-	return s.ID[0] == f.dev && s.ID[1] == f.ino && string(s.Data) == f.data, nil
+	s, err := read(path)
+	switch err {
+	case nil:
+		return string(s.Data) == f.data, nil
+	case unix.ENOENT, unix.ENOTDIR, ErrNotRegular:
+		return false, nil
+	case unix.EACCES: // Our own can be read.
+		return false, nil
+	}
+	return false, err
 }
 
 func (f *osFile) Close() error {

@@ -21,10 +21,10 @@ type Preparer interface {
 type Prepared interface {
 	// Create is [Dir.Create] of the directory that this is of. After
 	// fs.ErrExist or [ErrBusy] it can be called again. After success, or any
-	// other error, this is used up: nothing is left to be closed.
+	// other error, this is used up, and need not be closed.
 	Create(name string, data []byte) (File, error)
 
-	// Close lets go of what was made ready and is not used up.
+	// Close lets go of what was made ready, if it is not used up.
 	Close() error
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/lock"
 )
@@ -81,8 +82,15 @@ func calls(args []string) {
 // TestSystemCalls pins what each path asks of the kernel, in order. Whoever adds
 // one has to say why.
 func TestSystemCalls(t *testing.T) {
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("needs strace: ", err)
+	if err := exec.Command("strace", "-o", os.DevNull, "true").Run(); err != nil {
+		t.Skip("needs strace, and leave to trace: ", err)
+	}
+	d, err := fsys.OS().Dir(t.TempDir())
+	require.NoError(t, err)
+	if p, err := fsys.Prepare(d, 0); err != nil {
+		t.Skip("other file systems need other calls: ", err)
+	} else {
+		require.NoError(t, p.Close())
 	}
 	if runtime.GOARCH != "amd64" {
 		t.Skip("other architectures have other names for the same calls")

@@ -220,7 +220,8 @@ func stacks(kinds string, top int) (out []string) {
 
 type search struct {
 	explore.Config
-	deep bool
+	deep  bool
+	eager bool // some create L0 before they look
 }
 
 var (
@@ -247,7 +248,7 @@ func searches() []search {
 
 		// Some create L0 before they look.
 		{Config: explore.Config{Name: "3x2-eager", Procs: alike(3, eager), Deaths: 2, Start: stacks("-STF", 1)}},
-		{Config: explore.Config{Name: "2x2-eager-faults", Rules: faults, Procs: []explore.Process{process(eager), process(twice)}, Deaths: 1, Start: stacks("-ST", 1)}},
+		{eager: true, Config: explore.Config{Name: "2x2-eager-faults", Rules: faults, Procs: []explore.Process{process(eager), process(twice)}, Deaths: 1, Start: stacks("-ST", 1)}},
 
 		// Nothing replaces a file in one step.
 		{Config: explore.Config{Name: "3x2-no-replace", Rules: noReplace, Procs: alike(3, twice), Deaths: 2, Start: stacks("-STF", 1)}},
@@ -355,7 +356,7 @@ func TestExplore(t *testing.T) {
 			t.Log(r)
 			for _, f := range r.Faults {
 				t.Logf("injected: %+v", f)
-				checkFault(t, f)
+				checkFault(t, f, s.eager)
 			}
 			if r.Violation != nil {
 				draw(t, r.Violation)
@@ -395,8 +396,15 @@ func TestExploreAssumptions(t *testing.T) {
 // checkFault checks that an injected error surfaced wherever it must. Where it
 // does not, the search has shown that no property breaks after it; here is why
 // that is so.
-func checkFault(t *testing.T, f explore.FaultLine) {
+func checkFault(t *testing.T, f explore.FaultLine, eager bool) {
 	t.Helper()
+	switch f.Op {
+	case "create", "self", "witnesses", "local":
+		if eager && f.Call == explore.TryLock {
+			// Who created L0 in vain looks, and then does all of this again.
+			return
+		}
+	}
 	switch f.Op {
 	case "close":
 		// The file is gone, or not ours any more: nothing depends on it.

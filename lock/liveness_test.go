@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -304,6 +305,30 @@ func TestOwnRecordUnreadable(t *testing.T) {
 			require.Empty(t, m.names())
 		})
 	}
+}
+
+// A record is as long as can be read, or it is not made.
+func TestOwnRecordAtTheLimit(t *testing.T) {
+	made, refused := 0, 0
+	for n := lock.MaxRecord - 200; n < lock.MaxRecord; n++ {
+		var m memFS
+		asked := 0
+		self := proc.Identity{PID: 1, Boot: strings.Repeat("x", n)}
+		now := time.Date(2026, 1, 1, 0, 0, 0, n%2, time.UTC)
+		l := lock.New("d", lock.WithFS(&m), lock.WithProcesses(answers{self: self, asked: &asked}), lock.WithClock(func() time.Time { return now }))
+		if ok, err := l.TryLock(); ok {
+			made++
+			_, err := lock.ParseRecord(m.files["L0"].data)
+			require.NoError(t, err)
+			require.NoError(t, l.Unlock())
+		} else {
+			refused++
+			require.ErrorIs(t, err, lock.ErrNotRecord)
+		}
+		require.Empty(t, m.names())
+	}
+	require.Greater(t, made, 20)
+	require.Greater(t, refused, 20)
 }
 
 func TestRandomIDs(t *testing.T) {

@@ -62,6 +62,8 @@ type DirLock struct {
 
 	self  self
 	ready ready
+
+	unwatching sync.WaitGroup // of those who have waited
 }
 
 // New returns a handle on the lock of a directory. It resolves the name, once,
@@ -147,6 +149,7 @@ func (l *DirLock) Unlock() error {
 		return l.wrap("unlock", ErrLost)
 	}
 	l.released(h)
+	l.unwatching.Wait()
 	return nil
 }
 
@@ -269,7 +272,7 @@ func (l *DirLock) identify() error {
 	// Nobody could ever judge a record that cannot be read. What it says is what
 	// we are from now on: without the parts that do not fit in.
 	s := self{found: o}
-	o.ID = strings.Repeat("0", idLen)
+	o.ID, o.Since = strings.Repeat("0", idLen), l.now()
 	if s.owner, err = parseRecord(appendRecord(nil, o)); err != nil {
 		return fmt.Errorf("own record: %w", err)
 	}

@@ -54,7 +54,7 @@ func (o Owner) String() string {
 //	namespace 4026531836
 //	host host-7
 //	command backup
-//	since 2026-11-23T07:12:03.25Z
+//	since 2026-11-23T07:12:03.250000000Z
 //	witness yes
 //	local yes
 //	id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
@@ -71,7 +71,10 @@ const (
 	maxField  = 128  // bytes of a field's value, when written
 	idLen     = 32   // hexadecimal digits
 
-	timeFormat = "2006-01-02T15:04:05.999999999Z" // RFC 3339, always in UTC
+	// RFC 3339, always in UTC. It is written with all digits, so that all records
+	// of a handle have the same length.
+	timeFormat = "2006-01-02T15:04:05.999999999Z"
+	timeWrite  = "2006-01-02T15:04:05.000000000Z"
 )
 
 // errTorn means that the file begins like a record and ends too early, as a
@@ -109,7 +112,7 @@ func completeRecord(b, head, tail []byte, o Owner) []byte {
 	b = append(b, head...)
 	if since := recordTime(o.Since); !since.IsZero() {
 		b = append(b, "since "...)
-		b = since.AppendFormat(b, timeFormat)
+		b = since.AppendFormat(b, timeWrite)
 		b = append(b, '\n')
 	}
 	b = append(b, tail...)

@@ -36,7 +36,7 @@ boot 0f5f7ec0-5d2b-4a8e-8d0a-1df1a2f1a7c1
 namespace 4026531836
 host host-7
 command nightly backup
-since 2026-11-23T07:12:03.25Z
+since 2026-11-23T07:12:03.250000000Z
 witness yes
 local yes
 id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
@@ -50,6 +50,15 @@ func TestRecordFormat(t *testing.T) {
 	o, err := lock.ParseRecord([]byte(someRecord))
 	require.NoError(t, err)
 	require.Equal(t, someOwner, o)
+}
+
+// Earlier ones left the last zeros of the time out.
+func TestRecordTimeOfAnyLength(t *testing.T) {
+	for _, since := range []string{"03.25", "03.250", "03.250000000"} {
+		o, err := lock.ParseRecord([]byte(strings.Replace(someRecord, "03.250000000Z", since+"Z", 1)))
+		require.NoError(t, err)
+		require.Equal(t, someOwner, o)
+	}
 }
 
 func TestRecordRoundTrip(t *testing.T) {
@@ -175,7 +184,7 @@ func TestRecordForeign(t *testing.T) {
 		"id too short":        {with("id 0b", "id "), lock.ErrNotRecord},
 		"id with capitals":    {with("id 0b", "id 0B"), lock.ErrNotRecord},
 		"bad time":            {with("2026-11-23T", "yesterday "), lock.ErrNotRecord},
-		"time of other zone":  {with("03.25Z", "03.25+01:00"), lock.ErrNotRecord},
+		"time of other zone":  {with("03.250000000Z", "03.25+01:00"), lock.ErrNotRecord},
 		"version 2":           {with("dirlock 1", "dirlock 2"), lock.ErrVersion},
 		"version 10":          {with("dirlock 1", "dirlock 10"), lock.ErrVersion},
 		"version 2, no more":  {"dirlock 2\n", lock.ErrVersion},

@@ -62,10 +62,11 @@ func (l *DirLock) acquire(ctx context.Context, free bool, j judge) (*hold, look,
 // and whether to start again at 1 because that was not an owner of L0.
 func (l *DirLock) attempt(free bool, j judge) (h *hold, blocker look, again bool, err error) {
 	// 1. Create L0. Looking first makes the common case of a held lock cost one
-	// small read and no file. Who has just seen it go need not look.
+	// small read and no file. Who thinks that it is free need not look; but only
+	// a look tells a lock that is held from a file that cannot be made.
 	if free {
-		if h, err := l.create(0); !taken(err) {
-			return h, look{}, false, err
+		if h, err := l.create(0); err == nil {
+			return h, look{}, false, nil
 		}
 	}
 	m, err := l.look(0, j)

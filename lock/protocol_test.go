@@ -311,6 +311,23 @@ func TestStepsAfterRelease(t *testing.T) {
 	}
 }
 
+// Only a look tells a lock that is held from a file that cannot be made.
+func TestCreatingInVain(t *testing.T) {
+	w := newWorld()
+	now := time.Now()
+	l, _ := w.handle(lock.WithClock(func() time.Time { return now }))
+	mustTry(t, l, true)
+	require.NoError(t, l.Unlock())
+	w.before = failing("create L0")
+	w.set("h")
+	mustTry(t, l, false)
+	w.set("-")
+	_, err := l.TryLock()
+	require.ErrorIs(t, err, errInjected)
+	w.before = nil
+	mustTry(t, l, true)
+}
+
 // at calls f ahead of the n-th operation of that name, n from 1.
 func at(name string, n int, f func()) func(step.Op) error {
 	return func(op step.Op) error {

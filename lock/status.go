@@ -81,8 +81,9 @@ func (l *DirLock) Status() (Status, error) {
 // recovered the lock leaves one in L0 and another above. It is a recovery in
 // which they count as dead, at whatever level their files are, followed by an
 // Unlock. If nobody or somebody else is in the way by then, nothing happens and
-// the error matches [ErrOtherOwner]. It makes no difference what this handle
-// holds. When ctx is done, or nil, Break fails as LockContext does.
+// the error matches [ErrOtherOwner]. (Where the file system cannot replace a
+// file in one step, it matches that also if somebody took over from the owner
+// while it was being broken.) It makes no difference what this handle holds. When ctx is done, or nil, Break fails as LockContext does.
 //
 // An owner that is known to be alive is only broken with force; without, the
 // error matches [ErrAlive]. It is not stopped, and finds out only when it asks

@@ -14,7 +14,7 @@ import (
 
 const (
 	// A waiter looks every safetyBeat although events would wake it, because
-	// they can be lost. A look costs half a millisecond of CPU, nearly all of it
+	// they can be lost. That costs half a millisecond of CPU, nearly all of it
 	// to wake a process that sleeps: a hundred waiters take half a percent of
 	// one core.
 	safetyBeat = 15 * time.Second
@@ -67,8 +67,8 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 		if ok {
 			if w.blocked {
 				l.waited(time.Since(start))
+				w.unwatchSoon()
 			}
-			go w.unwatch() // It takes time, which is the new owner's.
 			return nil
 		}
 		if err == nil {
@@ -132,7 +132,7 @@ type waiter struct {
 	blocker look
 	losses  int  // how often somebody else was faster, in a row
 	said    bool // that there are no events
-	free    bool // L0 may be gone: we have slept until an event
+	free    bool // L0 may be gone: we have slept, with a watch on it
 
 	beat    time.Duration // until the next look, if nothing wakes us
 	longest time.Duration // that beat grows to
@@ -205,6 +205,14 @@ func (w *waiter) watch(b look) {
 	if w.changed != nil {
 		w.beat, w.longest = safetyBeat, safetyBeat
 	}
+}
+
+// unwatchSoon takes down the watches beside the new owner, whose time it is. An
+// Unlock waits for that to be done.
+func (w *waiter) unwatchSoon() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unwatching.Go(w.unwatch)
 }
 
 // polls says, once, that and why this waiter has to poll.

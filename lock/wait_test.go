@@ -292,7 +292,6 @@ func TestLockWakesAtRelease(t *testing.T) {
 		require.NoError(t, a.Unlock())
 		require.Zero(t, took(), "no beat of any kind")
 		require.NoError(t, b.Unlock())
-		synctest.Wait()
 		require.Zero(t, disk.watches())
 	})
 }
@@ -333,7 +332,6 @@ func TestLockIsReadyAgain(t *testing.T) {
 		require.Zero(t, disk.prepared)
 		require.NoError(t, b.Check())
 		require.NoError(t, b.Unlock())
-		synctest.Wait()
 		require.Zero(t, disk.watches())
 		require.Empty(t, disk.files)
 	})
@@ -354,7 +352,6 @@ func TestLockWakesAtDeath(t *testing.T) {
 				end(p)
 				require.Zero(t, took())
 				require.NoError(t, b.Unlock())
-				synctest.Wait()
 				require.Zero(t, disk.watches())
 			})
 		})
@@ -690,7 +687,6 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			errs := make(chan error, 1)
 			go func() { errs <- b.LockContext(ctx) }()
-			synctest.Wait()
 			go cancel()
 			require.NoError(t, a.Unlock())
 			if err := <-errs; err == nil {
@@ -703,7 +699,6 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 				require.ErrorIs(t, b.Check(), lock.ErrNotHeld)
 			}
 			require.Empty(t, disk.files)
-			synctest.Wait()
 			require.Zero(t, disk.watches())
 		})
 	}

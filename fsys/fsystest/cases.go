@@ -592,11 +592,15 @@ func nothingLeft(w *world) error {
 	return w.settles()
 }
 
-// settles fails unless the directory holds these names alone, within a second:
-// some file systems keep a removed file, under another name, until it is closed,
-// and FUSE tells its server of that a moment after.
+// settles fails unless the directory holds these names alone. One that is not
+// local has a second for it: some file systems keep a removed file, under another
+// name, until it is closed, and FUSE tells its server of that a moment after.
 func (w *world) settles(want ...string) error {
-	for tries := 0; ; tries++ {
+	tries := 0
+	if local, err := fsys.Local(w.Dir); local || err != nil {
+		tries = 100
+	}
+	for ; ; tries++ {
 		names, err := w.List("")
 		if err == nil && slices.Equal(names, want) {
 			return nil
