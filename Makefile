@@ -95,7 +95,7 @@ torture: ## kill lock holders at random for a minute, and watch for two owners
 	$(GO) run ./internal/testutil/torture $(TORTURE)
 
 .PHONY: bench
-bench: ## compare with other locks, in tables (10 minutes)
+bench: ## compare with other locks, in tables (12 minutes)
 	cd bench && $(GO) run .
 
 .PHONY: gobench

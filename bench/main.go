@@ -1,7 +1,7 @@
 // Command bench compares dirlock with the other locks that a Go program can
 // choose, and prints one Markdown table a scenario.
 //
-//	make bench                       # everything, about ten minutes
+//	make bench                       # everything, about twelve minutes
 //	cd bench && go run . -only A,B   # some of it
 //	cd bench && go run -tags prometheus .
 //
