@@ -474,23 +474,22 @@ func sweep(path string) error {
 func (f *osFile) intact(path string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.closed:
+	if f.closed {
 		return false, fs.ErrClosed
-	case f.fd < 0:
-		return f.sameByName(path)
 	}
-	// While the descriptor is open the inode number is not used again, so an
-	// equal number is this file.
 	var st unix.Stat_t
 	switch err := lstat(path, &st); {
 	case err == unix.ENOENT || err == unix.ENOTDIR:
 		return false, nil
 	case err != nil:
 		return false, err
-	case uint64(st.Dev) != f.dev || uint64(st.Ino) != f.ino:
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int64(st.Size) != int64(len(f.data)):
 		return false, nil
-	case int64(st.Size) != int64(len(f.data)):
+	case f.fd < 0:
+		return f.sameData(path)
+	case uint64(st.Dev) != f.dev || uint64(st.Ino) != f.ino:
+		// While the descriptor is open the inode number is not used again, so
+		// that an equal number is this file.
 		return false, nil
 	}
 	var buf [MaxData]byte
@@ -508,18 +507,9 @@ func (f *osFile) intact(path string) (bool, error) {
 	return string(buf[:got]) == f.data, nil
 }
 
-// sameByName is intact where the file is not open: its number may be used again
+// sameData is intact where the file is not open: its number may be used again
 // then, and some file systems change it at will. So the data alone tells.
-func (f *osFile) sameByName(path string) (bool, error) {
-	var st unix.Stat_t
-	switch err := lstat(path, &st); {
-	case err == unix.ENOENT || err == unix.ENOTDIR:
-		return false, nil
-	case err != nil:
-		return false, err
-	case st.Mode&unix.S_IFMT != unix.S_IFREG || int64(st.Size) != int64(len(f.data)):
-		return false, nil
-	}
+func (f *osFile) sameData(path string) (bool, error) {
 	s, err := read(path)
 	switch err {
 	case nil:
