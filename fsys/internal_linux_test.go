@@ -89,7 +89,7 @@ func TestPreparedInVain(t *testing.T) {
 		}
 		require.NoError(t, err)
 		o := p.(*osPrepared)
-		o.f.d = here.(*osDir)
+		o.d = here.(*osDir)
 		return o
 	}
 

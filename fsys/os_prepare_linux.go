@@ -13,18 +13,12 @@ func (d *osDir) Prepare(size int) (Prepared, error) {
 	if _, err := d.Witnesses(); err != nil {
 		return nil, err
 	}
-	if d.way.Load() != byUnnamed {
-		return nil, pathError("prepare", d.path, errors.ErrUnsupported)
-	}
-	f, err := d.unnamed()
-	if err == nil {
-		if err = f.fill(make([]byte, min(max(size, 0), MaxData))); err == nil {
-			err = f.identify()
+	err := errMissing
+	if d.way.Load() == byUnnamed {
+		var f *osFile
+		if f, err = d.unnamed(make([]byte, min(max(size, 0), MaxData))); err == nil {
+			return &osPrepared{d, f}, nil
 		}
-		if err == nil {
-			return &osPrepared{f}, nil
-		}
-		f.Close()
 	}
 	if err == errMissing {
 		err = errors.ErrUnsupported
@@ -32,18 +26,23 @@ func (d *osDir) Prepare(size int) (Prepared, error) {
 	return nil, pathError("prepare", d.path, err)
 }
 
-type osPrepared struct{ f *osFile }
+type osPrepared struct {
+	d *osDir
+	f *osFile // nil when it is used up
+}
 
 func (p *osPrepared) Create(name string, data []byte) (File, error) {
-	d, path := p.f.d, p.f.d.prefix+name
-	if validName(name) && len(data) <= MaxData && !p.f.closed {
+	if p.f != nil && validName(name) && len(data) <= MaxData {
+		path := p.d.prefix + name
 		err := p.f.fill(data)
 		if err == nil {
 			err = p.f.linkAs(path)
 		}
 		switch {
 		case err == nil:
-			return p.f, nil
+			f := p.f
+			p.f = nil
+			return f, nil
 		case errors.Is(err, fs.ErrExist):
 			return nil, pathError("create", path, err)
 		}
@@ -51,12 +50,14 @@ func (p *osPrepared) Create(name string, data []byte) (File, error) {
 	// It is of no use: it cannot be linked at all, or not there, because the
 	// directory is another one by now.
 	_ = p.Close()
-	return d.Create(name, data)
+	return p.d.Create(name, data)
 }
 
 func (p *osPrepared) Close() error {
-	if p.f.closed {
+	f := p.f
+	p.f = nil
+	if f == nil {
 		return nil
 	}
-	return p.f.Close()
+	return f.Close()
 }

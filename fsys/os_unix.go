@@ -89,31 +89,25 @@ func (d *osDir) publishNew(path string, data []byte) (*osFile, error) {
 }
 
 func (d *osDir) createUnnamed(path string, data []byte) (*osFile, error) {
-	f, err := d.unnamed()
+	f, err := d.unnamed(data)
 	if err != nil {
 		return nil, err
 	}
-	if err = f.fill(data); err == nil {
-		err = f.identify()
-	}
-	if err == nil {
-		err = f.linkAs(path)
-	}
-	if err != nil {
+	if err := f.linkAs(path); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// unnamed makes a file that has no name yet, and locks it.
-func (d *osDir) unnamed() (*osFile, error) {
+// unnamed makes a file that lacks nothing but the name.
+func (d *osDir) unnamed(data []byte) (*osFile, error) {
 	fd, err := openUnnamed(d.path)
 	if err != nil {
 		return nil, err
 	}
 	f := &osFile{d: d, fd: fd}
-	if err := f.takeWitness(); err != nil {
+	if err := f.complete(data); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -139,12 +133,7 @@ func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
 		return nil, err
 	}
 	f := &osFile{d: d, fd: fd}
-	if err = f.takeWitness(); err == nil {
-		err = f.fill(data)
-	}
-	if err == nil {
-		err = f.identify()
-	}
+	err = f.complete(data)
 	if err == nil && !f.locked {
 		err = f.release()
 	}
@@ -158,6 +147,18 @@ func (d *osDir) createTemp(path string, data []byte) (*osFile, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// complete makes of an empty file one that can be published: locked, filled,
+// and readable.
+func (f *osFile) complete(data []byte) error {
+	if err := f.takeWitness(); err != nil {
+		return err
+	}
+	if err := f.fill(data); err != nil {
+		return err
+	}
+	return f.identify()
 }
 
 // fill writes data into the file, while nobody knows its name.
@@ -406,7 +407,7 @@ func (d *osDir) witnesses() (bool, error) {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {
-		f, err := d.unnamed()
+		f, err := d.unnamed(nil)
 		if err == nil {
 			f.Close()
 			return f.locked, nil

@@ -24,7 +24,8 @@ type Prepared interface {
 	// other error, this is used up, and need not be closed.
 	Create(name string, data []byte) (File, error)
 
-	// Close lets go of what was made ready, if it is not used up.
+	// Close lets go of what was made ready. If it is used up, there is nothing to
+	// let go of: the file that Create made is closed by its own Close.
 	Close() error
 }
 

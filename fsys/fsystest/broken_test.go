@@ -420,6 +420,21 @@ func TestBroken(t *testing.T) {
 					return d.Create(name, data)
 				}}
 			}},
+		{"what was prepared takes its file along", []string{"prepare: Intact after Create: false"},
+			func(_ afero.Fs, d dir) fsys.Dir {
+				var made fsys.File
+				return preparer{dir: d,
+					create: func(name string, data []byte) (f fsys.File, err error) {
+						made, err = d.Create(name, data)
+						return made, err
+					},
+					close: func() error {
+						if made == nil {
+							return nil
+						}
+						return made.Close()
+					}}
+			}},
 		{"what was prepared holds what came before", []string{"prepare: Create of 302 bytes: Read got 4096 bytes"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				var before []byte
@@ -432,9 +447,20 @@ func TestBroken(t *testing.T) {
 			}},
 		{"what was prepared is left by Close", []string{"prepare: after Close: the directory should be empty"},
 			func(afs afero.Fs, d dir) fsys.Dir {
-				return preparer{dir: d, close: func() error {
-					return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
-				}}
+				var used bool
+				return preparer{dir: d,
+					prepare: func() error { used = false; return nil },
+					create: func(name string, data []byte) (f fsys.File, err error) {
+						f, err = d.Create(name, data)
+						used = err == nil
+						return f, err
+					},
+					close: func() error {
+						if used {
+							return nil
+						}
+						return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
+					}}
 			}},
 		{"Notify of nothing succeeds", []string{"notify: notify of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {

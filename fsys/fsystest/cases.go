@@ -739,6 +739,9 @@ func prepare(w *world) error {
 			return fmt.Errorf("Create: %w", err)
 		}
 		clear(sent)
+		if err := p.Close(); err != nil {
+			return fmt.Errorf("Close after Create: %w", err)
+		}
 		s, err := w.Read("L0")
 		switch {
 		case err != nil || !bytes.Equal(s.Data, data):
