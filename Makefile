@@ -24,7 +24,12 @@ test: ## run all tests, the exhaustive search among them (2 minutes)
 # A program with the race detector sleeps for a second before it exits, unless
 # told not to: the tests start many.
 race: ## run the short tests with the race detector
-	GORACE=atexit_sleep_ms=0 $(GO) test -race -short ./...
+	GORACE=atexit_sleep_ms=0 $(GO) test -race -short $(COVER) ./...
+
+.PHONY: cover
+cover: COVER = -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out
+cover: race ## race, and fail if it covers less than 90 % of lock, fsys or proc
+	awk -v min=90 -f scripts/cover.awk cover.out
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
@@ -35,14 +40,6 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
-
-.PHONY: cover
-# Without the exhaustive search, which takes most of the time and covers next to
-# nothing that the other tests do not.
-cover: ## fail if the tests cover less than 90 % of lock, fsys or proc
-	$(GO) test -short -skip '^TestExplore' -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out \
-		./lock/... ./fsys/... ./proc/...
-	awk -v min=90 -f scripts/cover.awk cover.out
 
 # What is used on one of these systems is used.
 LINT_SYSTEMS = linux darwin freebsd windows

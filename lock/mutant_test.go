@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -390,22 +391,25 @@ func TestExploreMutants(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("there is no go command")
 	}
-	caught := 0
-	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) {
-			f := m.hunt(t)
-			if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {
-				return
-			}
-			if f.Property == "" {
-				t.Logf("harmless: %s\n%s", m.why, strings.Join(f.Searched, "\n"))
-				return
-			}
-			caught++
-			t.Logf("%s in %d steps: %s\n%s", f.Property, f.Steps, f.Detail, fmt.Sprint(f.Searched))
-			assert.LessOrEqual(t, f.Steps, 30)
-			assert.Contains(t, f.Drawn, "step")
-		})
-	}
-	assert.GreaterOrEqual(t, caught, 15)
+	var caught atomic.Int32
+	t.Run("all", func(t *testing.T) {
+		for _, m := range mutants {
+			t.Run(m.name, func(t *testing.T) {
+				t.Parallel()
+				f := m.hunt(t)
+				if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {
+					return
+				}
+				if f.Property == "" {
+					t.Logf("harmless: %s\n%s", m.why, strings.Join(f.Searched, "\n"))
+					return
+				}
+				caught.Add(1)
+				t.Logf("%s in %d steps: %s\n%s", f.Property, f.Steps, f.Detail, fmt.Sprint(f.Searched))
+				assert.LessOrEqual(t, f.Steps, 30)
+				assert.Contains(t, f.Drawn, "step")
+			})
+		}
+	})
+	assert.GreaterOrEqual(t, caught.Load(), int32(15))
 }
