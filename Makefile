@@ -23,12 +23,13 @@ test: ## run all tests, the exhaustive search among them (2 minutes)
 .PHONY: race
 # A program with the race detector sleeps for a second before it exits, unless
 # told not to: the tests start many.
+RACE = GORACE=atexit_sleep_ms=0 $(GO) test -race -short
 race: ## run the short tests with the race detector
-	GORACE=atexit_sleep_ms=0 $(GO) test -race -short $(COVER) ./...
+	$(RACE) ./...
 
 .PHONY: cover
-cover: COVER = -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out
-cover: race ## race, and fail if it covers less than 90 % of lock, fsys or proc
+cover: ## race, and fail if it covers less than 90 % of lock, fsys or proc
+	$(RACE) -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out ./...
 	awk -v min=90 -f scripts/cover.awk cover.out
 
 FUZZTIME ?= 20s

@@ -44,9 +44,9 @@ func WithFS(f fsys.FS) Option { return func(o *options) { o.fsys = f } }
 // The default is [proc.OS].
 func WithProcesses(t proc.Table) Option { return func(o *options) { o.table = t } }
 
-// WithLogger sets where events go: acquired, waited, recovered, lost and
-// released, and whatever went wrong without being an error. The default is
-// nowhere.
+// WithLogger sets where events go: acquired, waiting, waited and released, and
+// why a waiter polls, at level Debug; recovered, and what went wrong without
+// being an error, at Warn; lost at Error. The default is nowhere.
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
 // WithClock sets the clock that dates owner records, for people to read. The
