@@ -13,17 +13,17 @@ func (d *osDir) Prepare(size int) (Prepared, error) {
 	if _, err := d.Witnesses(); err != nil {
 		return nil, err
 	}
-	err := errMissing
-	if d.way.Load() == byUnnamed {
-		var f *osFile
-		if f, err = d.unnamed(make([]byte, min(max(size, 0), MaxData))); err == nil {
-			return &osPrepared{d, f}, nil
-		}
+	if d.way.Load() != byUnnamed {
+		return nil, pathError("prepare", d.path, errors.ErrUnsupported)
 	}
+	f, err := d.unnamed(make([]byte, min(max(size, 0), MaxData)))
 	if err == errMissing {
 		err = errors.ErrUnsupported
 	}
-	return nil, pathError("prepare", d.path, err)
+	if err != nil {
+		return nil, pathError("prepare", d.path, err)
+	}
+	return &osPrepared{d, f}, nil
 }
 
 type osPrepared struct {

@@ -407,10 +407,12 @@ func (d *osDir) witnesses() (bool, error) {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {
-		f, err := d.unnamed(nil)
+		fd, err := openUnnamed(d.path)
 		if err == nil {
+			f := &osFile{d: d, fd: fd}
+			err = f.takeWitness()
 			f.Close()
-			return f.locked, nil
+			return f.locked, err
 		}
 		if err != errMissing {
 			return false, err

@@ -392,24 +392,22 @@ func TestExploreMutants(t *testing.T) {
 		t.Skip("there is no go command")
 	}
 	var caught atomic.Int32
-	t.Run("all", func(t *testing.T) {
-		for _, m := range mutants {
-			t.Run(m.name, func(t *testing.T) {
-				t.Parallel()
-				f := m.hunt(t)
-				if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {
-					return
-				}
-				if f.Property == "" {
-					t.Logf("harmless: %s\n%s", m.why, strings.Join(f.Searched, "\n"))
-					return
-				}
-				caught.Add(1)
-				t.Logf("%s in %d steps: %s\n%s", f.Property, f.Steps, f.Detail, fmt.Sprint(f.Searched))
-				assert.LessOrEqual(t, f.Steps, 30)
-				assert.Contains(t, f.Drawn, "step")
-			})
-		}
-	})
-	assert.GreaterOrEqual(t, caught.Load(), int32(15))
+	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(15)) })
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			f := m.hunt(t)
+			if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {
+				return
+			}
+			if f.Property == "" {
+				t.Logf("harmless: %s\n%s", m.why, strings.Join(f.Searched, "\n"))
+				return
+			}
+			caught.Add(1)
+			t.Logf("%s in %d steps: %s\n%s", f.Property, f.Steps, f.Detail, fmt.Sprint(f.Searched))
+			assert.LessOrEqual(t, f.Steps, 30)
+			assert.Contains(t, f.Drawn, "step")
+		})
+	}
 }
