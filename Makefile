@@ -29,7 +29,7 @@ race: ## run the short tests with the race detector
 
 .PHONY: cover
 cover: ## race, and fail if it covers less than 90 % of lock, fsys or proc
-	$(RACE) -coverpkg=./lock,./fsys,./proc -coverprofile=cover.out ./...
+	$(RACE) -coverpkg=./lock,./fsys,./fsys/osfs,./proc -coverprofile=cover.out ./...
 	awk -v min=90 -f scripts/cover.awk cover.out
 
 FUZZTIME ?= 20s

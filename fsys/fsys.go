@@ -8,7 +8,7 @@
 // on), [Notifier] (events instead of polling), [Preparer] (half of a Create ahead
 // of time) and [Sweeper] (temporary files of the dead).
 //
-// [OS] is the backend for the real file system. Package aferofs adapts
+// Package osfs is the backend for the real file system. Package aferofs adapts
 // github.com/spf13/afero. Package fsystest checks any backend, yours included.
 package fsys
 
@@ -22,6 +22,13 @@ const MaxData = 4096
 // something that is not a regular file: a directory, a symbolic link, a FIFO, a
 // socket or a device. Nothing of it has been read, and no link was followed.
 var ErrNotRegular = errors.New("not a regular file")
+
+// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] when another
+// process has been inside Create for so long that it may be stopped. Nothing has
+// changed, and a later call can succeed. It happens only on a file system that
+// has neither hard links nor a rename that refuses to replace, where creators
+// take turns.
+var ErrBusy = errors.New("directory is busy")
 
 // FS finds directories. A value is safe for concurrent use.
 type FS interface {

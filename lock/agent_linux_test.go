@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
@@ -46,7 +47,7 @@ type view struct {
 // lock returns a handle on dir, with that view.
 func (v view) lock(dir string) *lock.DirLock {
 	opts := []lock.Option{
-		lock.WithFS(viewFS{fsys.OS(), v}),
+		lock.WithFS(viewFS{osfs.New(), v}),
 		lock.WithProcesses(viewTable{proc.OS(), v}),
 	}
 	if v.Year != 0 {
@@ -456,7 +457,7 @@ func inContainer(t *testing.T) bool {
 func localDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
 	if local, err := fsys.Local(d); err != nil || !local {
 		t.Skipf("%s is not known to be on a local file system; set TMPDIR", dir)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/lock"
 )
@@ -85,7 +86,7 @@ func TestSystemCalls(t *testing.T) {
 	if err := exec.Command("strace", "-o", os.DevNull, "true").Run(); err != nil {
 		t.Skip("needs strace, and leave to trace: ", err)
 	}
-	d, err := fsys.OS().Dir(t.TempDir())
+	d, err := osfs.New().Dir(t.TempDir())
 	require.NoError(t, err)
 	if p, err := fsys.Prepare(d, 0); err != nil {
 		t.Skip("other file systems need other calls: ", err)

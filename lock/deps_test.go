@@ -21,6 +21,7 @@ func TestDependencies(t *testing.T) {
 		"lock": {
 			module + "/lock",
 			module + "/fsys",
+			module + "/fsys/osfs",
 			module + "/proc",
 			"github.com/fsnotify/fsnotify",
 			"github.com/fsnotify/fsnotify/internal",
@@ -28,8 +29,10 @@ func TestDependencies(t *testing.T) {
 			"golang.org/x/sys/windows",
 			"golang.org/x/sys/windows/registry",
 		},
-		"fsys": {
+		"fsys": {module + "/fsys"},
+		"fsys/osfs": {
 			module + "/fsys",
+			module + "/fsys/osfs",
 			"github.com/fsnotify/fsnotify",
 			"github.com/fsnotify/fsnotify/internal",
 			"golang.org/x/sys/unix",

@@ -9,6 +9,7 @@ import (
 	"github.com/dirlock/dirlock/fsys/aferofs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // A test without a disk: an in-memory file system, and invented processes. Each
@@ -18,7 +19,7 @@ func Example_inMemory() {
 	if err := disk.MkdirAll("/srv/data", 0o755); err != nil {
 		log.Fatal(err)
 	}
-	processes := proc.NewFake()
+	processes := proctest.NewFake()
 	server, backup := processes.Start("server"), processes.Start("backup")
 
 	// What the code under test gets is a lock.TryLockerSafe.

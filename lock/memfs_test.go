@@ -19,6 +19,7 @@ import (
 	"github.com/dirlock/dirlock/internal/testutil/step"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // memFS is one directory in memory. The fields are set before it is used.
@@ -201,9 +202,9 @@ func (m *memFS) snapshot() map[string]string {
 // world is a directory and a machine with processes, all in memory.
 type world struct {
 	memFS
-	procs *proc.Fake
-	dead  *proc.FakeProcess // who made the stale files
-	live  *proc.FakeProcess // who made the held ones
+	procs *proctest.Fake
+	dead  *proctest.FakeProcess // who made the stale files
+	live  *proctest.FakeProcess // who made the held ones
 	ids   int
 
 	ops    []string            // the operations so far of all handles, in order
@@ -215,7 +216,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	w := &world{procs: proc.NewFake()}
+	w := &world{procs: proctest.NewFake()}
 	w.live = w.procs.Start("live")
 	w.dead = w.procs.Start("dead")
 	w.dead.Kill()
@@ -223,13 +224,13 @@ func newWorld() *world {
 }
 
 // handle returns a handle of a new process.
-func (w *world) handle(opts ...lock.Option) (*lock.DirLock, *proc.FakeProcess) {
+func (w *world) handle(opts ...lock.Option) (*lock.DirLock, *proctest.FakeProcess) {
 	p := w.procs.Start("tester")
 	return w.handleOf(p, opts...), p
 }
 
 // handleOf returns another handle of a process.
-func (w *world) handleOf(p *proc.FakeProcess, opts ...lock.Option) *lock.DirLock {
+func (w *world) handleOf(p *proctest.FakeProcess, opts ...lock.Option) *lock.DirLock {
 	all := append([]lock.Option{
 		lock.WithFS(step.FS(&w.memFS, w.step)),
 		lock.WithProcesses(probing{p, w}),

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // bindfs shows a directory by way of a FUSE file system, once for each call.
@@ -26,7 +27,7 @@ func bindfs(t *testing.T, dir string) string {
 		t.Skipf("bindfs: %v: %s", err, out)
 	}
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(at, unix.MNT_DETACH)) })
-	d, err := fsys.OS().Dir(at)
+	d, err := osfs.New().Dir(at)
 	require.NoError(t, err)
 	local, err := fsys.Local(d)
 	require.NoError(t, err)
@@ -38,7 +39,7 @@ func bindfs(t *testing.T, dir string) string {
 // that got its name by a link is not seen then, and must not be relied on.
 func TestFUSELinks(t *testing.T) {
 	dir := bindfs(t, t.TempDir())
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
 	promised, err := fsys.Witnesses(d)
 	require.NoError(t, err)

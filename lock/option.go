@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/proc"
 )
 
@@ -26,7 +27,7 @@ type options struct {
 
 func defaults() options {
 	return options{
-		fsys:    fsys.OS(),
+		fsys:    osfs.New(),
 		table:   proc.OS(),
 		now:     time.Now,
 		rand:    rand.Reader,
@@ -37,7 +38,7 @@ func defaults() options {
 }
 
 // WithFS sets the file system that the directory is on. The default is
-// [fsys.OS].
+// [osfs.New].
 func WithFS(f fsys.FS) Option { return func(o *options) { o.fsys = f } }
 
 // WithProcesses sets the process table that tells who we are and who is dead.

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/internal/testutil/step"
 	"github.com/dirlock/dirlock/lock"
@@ -107,7 +108,7 @@ type peerState struct {
 }
 
 func (s *peerState) new(dir string) {
-	s.lock = lock.New(dir, lock.WithFS(step.FS(fsys.OS(), func(step.Op) error {
+	s.lock = lock.New(dir, lock.WithFS(step.FS(osfs.New(), func(step.Op) error {
 		s.ops.Add(1)
 		if s.at != nil && s.steps.Add(-1) == 0 {
 			s.at()

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/step"
 	"github.com/dirlock/dirlock/lock"
 )
@@ -148,7 +149,7 @@ func TestProcessForgets(t *testing.T) {
 	holder := startPeer(t, dir)
 	holder.must("try", "true")
 	holder.must("forget", "ok")
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
 	if yes, err := fsys.Witnesses(d); err == nil && yes {
 		s, err := d.Read("L0")
@@ -287,7 +288,7 @@ func TestProcessGoroutinesRecover(t *testing.T) {
 func TestProcessSteps(t *testing.T) {
 	dir := t.TempDir()
 	var ops []string
-	l := lock.New(dir, lock.WithFS(step.FS(fsys.OS(), func(op step.Op) error {
+	l := lock.New(dir, lock.WithFS(step.FS(osfs.New(), func(op step.Op) error {
 		ops = append(ops, op.String())
 		return nil
 	})))

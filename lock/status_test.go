@@ -14,6 +14,7 @@ import (
 	"github.com/dirlock/dirlock/internal/testutil/step"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 func TestStatusFree(t *testing.T) {
@@ -127,7 +128,7 @@ func TestStatusOwn(t *testing.T) {
 }
 
 // breakWorld has an owner whom nobody knows to be dead: one of another machine.
-func breakWorld() (w *world, abroad *proc.FakeProcess) {
+func breakWorld() (w *world, abroad *proctest.FakeProcess) {
 	w = newWorld()
 	w.remote = true
 	abroad = w.procs.Machine("host2").Start("abroad")
@@ -230,11 +231,11 @@ func TestBreakAlive(t *testing.T) {
 
 // Nobody but the one who is named is broken.
 func TestBreakOther(t *testing.T) {
-	tests := map[string]func(w *world, abroad *proc.FakeProcess){
-		"free":                  func(w *world, _ *proc.FakeProcess) {},
-		"another owner":         func(w *world, _ *proc.FakeProcess) { w.set("h") },
-		"another unknown owner": func(w *world, abroad *proc.FakeProcess) { w.put("L0", w.record(abroad)) },
-		"foreign":               func(w *world, _ *proc.FakeProcess) { w.set("f") },
+	tests := map[string]func(w *world, abroad *proctest.FakeProcess){
+		"free":                  func(w *world, _ *proctest.FakeProcess) {},
+		"another owner":         func(w *world, _ *proctest.FakeProcess) { w.set("h") },
+		"another unknown owner": func(w *world, abroad *proctest.FakeProcess) { w.put("L0", w.record(abroad)) },
+		"foreign":               func(w *world, _ *proctest.FakeProcess) { w.set("f") },
 	}
 	for name, prepare := range tests {
 		for _, force := range []bool{false, true} {

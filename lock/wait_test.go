@@ -21,6 +21,7 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // waitDisk is a directory in memory, whose events a test can delay and drop,
@@ -285,7 +286,7 @@ func waitFor(t *testing.T, l *lock.DirLock) (took func() time.Duration) {
 
 func TestLockWakesAtRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
 		took := waitFor(t, b)
@@ -299,7 +300,7 @@ func TestLockWakesAtRelease(t *testing.T) {
 // Who is woken by a release has its file ready, and does not look first.
 func TestLockIsReadyForTheRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
 		took := waitFor(t, b)
@@ -317,7 +318,7 @@ func TestLockIsReadyForTheRelease(t *testing.T) {
 // recovery as well.
 func TestLockIsReadyAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		disk.late = time.Millisecond
 		a, c := disk.process(procs.Start("a")), procs.Start("c")
 		b := disk.process(procs.Start("b"))
@@ -338,13 +339,13 @@ func TestLockIsReadyAgain(t *testing.T) {
 }
 
 func TestLockWakesAtDeath(t *testing.T) {
-	for name, end := range map[string]func(*proc.FakeProcess){
-		"reaped": (*proc.FakeProcess).Kill,
-		"zombie": (*proc.FakeProcess).Zombie,
+	for name, end := range map[string]func(*proctest.FakeProcess){
+		"reaped": (*proctest.FakeProcess).Kill,
+		"zombie": (*proctest.FakeProcess).Zombie,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proc.NewFake()
+				disk, procs := newWaitDisk(), proctest.NewFake()
 				p := procs.Start("a")
 				a, b := disk.process(p), disk.process(procs.Start("b"))
 				require.NoError(t, a.Lock())
@@ -363,7 +364,7 @@ func TestLockReleasedBeforeTheWatch(t *testing.T) {
 	for _, next := range []string{"free", "held by another"} {
 		t.Run(next, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proc.NewFake()
+				disk, procs := newWaitDisk(), proctest.NewFake()
 				a, b, c := disk.process(procs.Start("a")), disk.process(procs.Start("b")), disk.process(procs.Start("c"))
 				require.NoError(t, a.Lock())
 				disk.onNotify = func() {
@@ -390,7 +391,7 @@ func TestLockReleasedBeforeTheWatch(t *testing.T) {
 func TestLockWaitsForItsOwnHandle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newWaitDisk()
-		l := disk.process(proc.NewFake().Start("a"))
+		l := disk.process(proctest.NewFake().Start("a"))
 		pauses := 0
 		lock.BeforePause(l, func(time.Duration) { pauses++ })
 		require.NoError(t, l.Lock())
@@ -404,7 +405,7 @@ func TestLockWaitsForItsOwnHandle(t *testing.T) {
 }
 
 // deaf is a process that never learns of another's death by itself.
-type deaf struct{ *proc.FakeProcess }
+type deaf struct{ *proctest.FakeProcess }
 
 func (deaf) Notify(proc.Identity) (<-chan struct{}, func(), error) {
 	return make(chan struct{}), func() {}, nil
@@ -412,13 +413,13 @@ func (deaf) Notify(proc.Identity) (<-chan struct{}, func(), error) {
 
 // No event is needed: one that is lost costs time and nothing else.
 func TestLockSurvivesLostEvents(t *testing.T) {
-	for name, free := range map[string]func(*testing.T, *lock.DirLock, *proc.FakeProcess){
-		"release": func(t *testing.T, a *lock.DirLock, _ *proc.FakeProcess) { require.NoError(t, a.Unlock()) },
-		"death":   func(t *testing.T, a *lock.DirLock, p *proc.FakeProcess) { p.Kill() },
+	for name, free := range map[string]func(*testing.T, *lock.DirLock, *proctest.FakeProcess){
+		"release": func(t *testing.T, a *lock.DirLock, _ *proctest.FakeProcess) { require.NoError(t, a.Unlock()) },
+		"death":   func(t *testing.T, a *lock.DirLock, p *proctest.FakeProcess) { p.Kill() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proc.NewFake()
+				disk, procs := newWaitDisk(), proctest.NewFake()
 				disk.drop = true
 				p := procs.Start("a")
 				a, b := disk.process(p), disk.process(deaf{procs.Start("b")})
@@ -448,7 +449,7 @@ func TestLockPollsWithoutEvents(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs, log := newWaitDisk(), proc.NewFake(), &waitLog{}
+				disk, procs, log := newWaitDisk(), proctest.NewFake(), &waitLog{}
 				disk.notifyErr = test.events
 				a, c := disk.process(procs.Start("a")), disk.process(procs.Start("c"))
 				p := procs.Start("b")
@@ -487,7 +488,7 @@ func TestLockPollingIsBounded(t *testing.T) {
 		{math.MinInt64, math.MaxInt64, time.Millisecond / 2, hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			disk, procs := newWaitDisk(), proc.NewFake()
+			disk, procs := newWaitDisk(), proctest.NewFake()
 			a := disk.process(procs.Start("a"))
 			b := disk.process(procs.Start("b"), lock.WithoutEvents(), lock.WithPolling(test.shortest, test.longest))
 			ctx, cancel := context.WithCancel(t.Context())
@@ -510,7 +511,7 @@ func TestLockPollingIsBounded(t *testing.T) {
 // witness tells, to those who ask.
 func TestLockPollsForAnotherNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs, log := newWaitDisk(), proc.NewFake(), &waitLog{}
+		disk, procs, log := newWaitDisk(), proctest.NewFake(), &waitLog{}
 		disk.witnesses = true
 		a := disk.process(procs.Container().Start("a"))
 		b := disk.process(procs.Start("b"), lock.WithLogger(slog.New(log)))
@@ -537,21 +538,21 @@ func TestLockPollsForAnotherNamespace(t *testing.T) {
 func TestLockWaitsQuietly(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		put   func(d *waitDisk, procs *proc.Fake)
+		put   func(d *waitDisk, procs *proctest.Fake)
 		looks int // at most, in an hour
 	}{
-		{"living owner", func(d *waitDisk, procs *proc.Fake) {
+		{"living owner", func(d *waitDisk, procs *proctest.Fake) {
 			_ = d.process(procs.Start("a")).Lock()
 		}, 2*60*60/5 + 10},
-		{"another machine", func(d *waitDisk, procs *proc.Fake) {
+		{"another machine", func(d *waitDisk, procs *proctest.Fake) {
 			d.remote = true
 			_ = d.process(procs.Machine("far").Start("a")).Lock()
 		}, 60*60*20 + 20},
-		{"incomplete record", func(d *waitDisk, _ *proc.Fake) {
+		{"incomplete record", func(d *waitDisk, _ *proctest.Fake) {
 			d.remote = true
 			_, _ = waitDir{d}.Create("L0", nil)
 		}, 60*60*20 + 20},
-		{"stopped in the middle of a recovery", func(d *waitDisk, procs *proc.Fake) {
+		{"stopped in the middle of a recovery", func(d *waitDisk, procs *proctest.Fake) {
 			p := procs.Start("dead")
 			_ = d.process(p).Lock()
 			l0 := d.files["L0"]
@@ -563,7 +564,7 @@ func TestLockWaitsQuietly(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proc.NewFake()
+				disk, procs := newWaitDisk(), proctest.NewFake()
 				test.put(disk, procs)
 				l := disk.process(procs.Start("b"))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -580,7 +581,7 @@ func TestLockWaitsQuietly(t *testing.T) {
 // up a watch for each.
 func TestLockWithOwnersThatChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		p := procs.Start("a")
 		looks := 0
 		disk.onRead = func(string) {
@@ -606,7 +607,7 @@ func TestLockWithOwnersThatChange(t *testing.T) {
 // A file that is gone whenever it is watched is not a reason to spin either.
 func TestLockWhenTheWatchComesTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		disk.notifyErr = fs.ErrNotExist
 		require.NoError(t, disk.process(procs.Start("a")).Lock())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -632,7 +633,7 @@ func TestLockContextThatIsDone(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			disk := newWaitDisk()
-			l := disk.process(proc.NewFake().Start("a"))
+			l := disk.process(proctest.NewFake().Start("a"))
 			err := l.LockContext(test.ctx)
 			require.Error(t, err)
 			if test.err != nil {
@@ -652,7 +653,7 @@ func TestLockContextCancelled(t *testing.T) {
 	for name, opts := range map[string][]lock.Option{"events": nil, "polling": {lock.WithoutEvents()}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proc.NewFake()
+				disk, procs := newWaitDisk(), proctest.NewFake()
 				a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"), opts...)
 				require.NoError(t, a.Lock())
 				ctx, cancel := context.WithCancel(t.Context())
@@ -681,7 +682,7 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 	var got, gaveUp int
 	for range 500 {
 		synctest.Test(t, func(t *testing.T) {
-			disk, procs := newWaitDisk(), proc.NewFake()
+			disk, procs := newWaitDisk(), proctest.NewFake()
 			a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 			require.NoError(t, a.Lock())
 			ctx, cancel := context.WithCancel(t.Context())
@@ -709,7 +710,7 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 // looks at the directory.
 func TestLockInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		holder := disk.process(procs.Start("a"))
 		require.NoError(t, holder.Lock())
 
@@ -747,7 +748,7 @@ func TestLockInLine(t *testing.T) {
 // one by one.
 func TestLockCrowdSpreadsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		const waiters = 100
 		holder := disk.process(procs.Start("holder"))
 		require.NoError(t, holder.Lock())
@@ -792,7 +793,7 @@ func TestLockCrowdSpreadsOut(t *testing.T) {
 // not keep them out.
 func TestLockLetsSleepersGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proc.NewFake()
+		disk, procs := newWaitDisk(), proctest.NewFake()
 		disk.late = 200 * time.Microsecond // to wake up
 		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
@@ -816,7 +817,7 @@ func TestLockLetsSleepersGoFirst(t *testing.T) {
 // Nobody else pays for that: not who locks now and then.
 func TestLockAloneDoesNotPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newWaitDisk().process(proc.NewFake().Start("a"))
+		l := newWaitDisk().process(proctest.NewFake().Start("a"))
 		lock.BeforePause(l, func(d time.Duration) { t.Errorf("it pauses for %v", d) })
 		for range 1000 {
 			require.NoError(t, l.Lock())

@@ -12,7 +12,7 @@
 // A program that takes a lock.TryLockerSafe is tested with either. For a lock
 // that really locks, in a test without a disk, there is something better than
 // mocks of the file system and the process table: package aferofs over an
-// in-memory file system, and proc.Fake.
+// in-memory file system, and proctest.Fake.
 //
 // To add an interface, name it below or in .mockery.yaml, and run
 // `make generate`.

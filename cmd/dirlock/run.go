@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -159,7 +159,7 @@ func (f *runFlags) run(dir string, command []string) error {
 
 // resolve returns the path by which the lock knows a directory.
 func resolve(dir string) (string, error) {
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	if err != nil {
 		return "", err
 	}

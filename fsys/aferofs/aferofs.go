@@ -5,7 +5,7 @@
 // afero's interface promises, so that it depends on what is behind it:
 //
 //   - [afero.OsFs], and [afero.BasePathFs] over it: the directory is handed to
-//     [fsys.OS], with all that it gives.
+//     [osfs.New], with all that it gives.
 //   - [afero.MemMapFs], and BasePathFs over it: operations take turns, with
 //     those of every other adapter in the process. They are atomic between
 //     goroutines that all go through adapters, be they of one MemMapFs or of
@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // Option changes what New returns.
@@ -63,7 +64,7 @@ func (a *adapter) Dir(name string) (fsys.Dir, error) {
 	case err != nil:
 		return nil, &fs.PathError{Op: "dir", Path: name, Err: err}
 	case kind == osFs:
-		return fsys.OS().Dir(path)
+		return osfs.New().Dir(path)
 	case kind == memMapFs || a.private:
 		return &memDir{afs: a.afs, path: filepath.Clean(name)}, nil
 	}

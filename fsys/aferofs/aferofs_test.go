@@ -17,6 +17,7 @@ import (
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/aferofs"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // embedding is a file system of the caller's own, which may do anything.
@@ -77,7 +78,7 @@ func TestViewsOfTheRealOne(t *testing.T) {
 	d, err := aferofs.New(views).Dir("c")
 	require.NoError(t, err)
 	require.Equal(t, filepath.Join(dir, "a", "b", "c"), d.Path())
-	want, err := fsys.OS().Dir(filepath.Join(dir, "a", "b", "c"))
+	want, err := osfs.New().Dir(filepath.Join(dir, "a", "b", "c"))
 	require.NoError(t, err)
 	require.IsType(t, want, d)
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/afero/mem"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // world is what all adapters of memory file systems share, because they may be
@@ -51,7 +52,7 @@ func (d *memDir) Path() string { return d.path }
 func (d *memDir) Local() (bool, error) { return true, nil }
 
 // tempName is used by one Create at a time.
-const tempName = fsys.TempPrefix + "create"
+const tempName = osfs.TempPrefix + "create"
 
 func (d *memDir) Create(name string, data []byte) (fsys.File, error) {
 	world.Lock()

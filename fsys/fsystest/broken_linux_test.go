@@ -9,6 +9,7 @@ import (
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // exclusiveFS probes the witness with an exclusive lock, which other probers
@@ -47,6 +48,6 @@ func (d exclusiveDir) Read(name string) (fsys.Snapshot, error) {
 }
 
 func TestBrokenProbe(t *testing.T) {
-	err := fsystest.Check(func() (fsys.FS, string) { return exclusiveFS{fsys.OS()}, t.TempDir() })
+	err := fsystest.Check(func() (fsys.FS, string) { return exclusiveFS{osfs.New()}, t.TempDir() })
 	require.ErrorContains(t, err, "witness probes: beside other probers the witness is held, want free")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/aferofs"
 	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/wine"
 )
 
@@ -30,7 +31,7 @@ func tempDir(t *testing.T) string {
 }
 
 func TestOS(t *testing.T) {
-	fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return fsys.OS(), tempDir(t) },
+	fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return osfs.New(), tempDir(t) },
 		fsystest.Foreign(foreign))
 }
 
@@ -50,7 +51,7 @@ func TestOSIn(t *testing.T) {
 					// FUSE closes files a moment later, and keeps them until then.
 					require.Eventually(t, func() bool { return os.RemoveAll(sub) == nil }, 10*time.Second, time.Millisecond)
 				})
-				return fsys.OS(), sub
+				return osfs.New(), sub
 			}, fsystest.Foreign(foreign))
 		})
 	}
@@ -63,7 +64,7 @@ func TestAferoOS(t *testing.T) {
 	t.Run("OsFs", func(t *testing.T) {
 		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
 			return aferofs.New(afero.NewOsFs()), tempDir(t)
-		}, fsystest.Foreign(foreign), fsystest.Second(func(fsys.FS) fsys.FS { return fsys.OS() }))
+		}, fsystest.Foreign(foreign), fsystest.Second(func(fsys.FS) fsys.FS { return osfs.New() }))
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
 		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {

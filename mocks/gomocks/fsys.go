@@ -7,8 +7,9 @@ package gomocks
 import (
 	reflect "reflect"
 
-	fsys "github.com/dirlock/dirlock/fsys"
 	gomock "go.uber.org/mock/gomock"
+
+	fsys "github.com/dirlock/dirlock/fsys"
 )
 
 // MockFS is a mock of FS interface.

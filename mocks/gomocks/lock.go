@@ -7,8 +7,9 @@ package gomocks
 import (
 	reflect "reflect"
 
-	lock "github.com/dirlock/dirlock/lock"
 	gomock "go.uber.org/mock/gomock"
+
+	lock "github.com/dirlock/dirlock/lock"
 )
 
 // MockTryLocker is a mock of TryLocker interface.

@@ -7,8 +7,9 @@ package gomocks
 import (
 	reflect "reflect"
 
-	proc "github.com/dirlock/dirlock/proc"
 	gomock "go.uber.org/mock/gomock"
+
+	proc "github.com/dirlock/dirlock/proc"
 )
 
 // MockTable is a mock of Table interface.

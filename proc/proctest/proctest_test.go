@@ -17,14 +17,14 @@ import (
 
 // world is what a fake backend consists of.
 type world struct {
-	*proc.FakeProcess // the calling one
-	started           map[int]*proc.FakeProcess
+	*proctest.FakeProcess // the calling one
+	started               map[int]*proctest.FakeProcess
 }
 
 // fake returns a backend of a fake table, as the table that change makes of it.
 func fake(change func(w world) proc.Table) proctest.Backend {
-	procs := proc.NewFake()
-	w := world{procs.Start("self"), map[int]*proc.FakeProcess{}}
+	procs := proctest.NewFake()
+	w := world{procs.Start("self"), map[int]*proctest.FakeProcess{}}
 	return proctest.Backend{
 		Table: change(w),
 		Start: func() (proctest.Process, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/internal/testutil/world"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // ErrReplay is matched by the error for a replay that does not fit: its version
@@ -108,8 +109,8 @@ func newActors(cfg *Config, start string) *actors {
 	}
 	a.name[tornData], a.name[foreignData] = "torn", "foreign"
 	type place struct{ machine, namespace int }
-	tables := map[place]*proc.Fake{{0, 0}: a.w.Procs}
-	table := func(machine, namespace int) *proc.Fake {
+	tables := map[place]*proctest.Fake{{0, 0}: a.w.Procs}
+	table := func(machine, namespace int) *proctest.Fake {
 		if machine > 0 && tables[place{machine, 0}] == nil {
 			tables[place{machine, 0}] = a.w.Procs.Machine(fmt.Sprintf("host%d", machine+1))
 		}

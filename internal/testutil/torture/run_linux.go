@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -228,7 +228,7 @@ func (t *torture) cleanUp() error {
 		switch {
 		case levelFile.MatchString(name):
 			r.Levels = append(r.Levels, name)
-		case t.Temps && strings.HasPrefix(name, fsys.TempPrefix):
+		case t.Temps && strings.HasPrefix(name, osfs.TempPrefix):
 			r.Left++
 		default:
 			r.Litter = append(r.Litter, name)

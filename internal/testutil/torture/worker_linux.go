@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -52,7 +53,7 @@ func work() error {
 	}
 	var opts []lock.Option
 	if os.Getenv(envBroken) != "" {
-		opts = append(opts, lock.WithFS(blindFS{fsys.OS()}), lock.WithProcesses(allDead{proc.OS()}))
+		opts = append(opts, lock.WithFS(blindFS{osfs.New()}), lock.WithProcesses(allDead{proc.OS()}))
 	}
 	l := lock.New(os.Getenv(envDir), opts...)
 

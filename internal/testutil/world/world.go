@@ -24,7 +24,7 @@ import (
 	"sync"
 
 	"github.com/dirlock/dirlock/fsys"
-	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // Path is the path of the only directory.
@@ -45,7 +45,7 @@ type World struct {
 	Before func(p *Process, op, name string) error
 
 	// Procs is the machine's own PID namespace.
-	Procs *proc.Fake
+	Procs *proctest.Fake
 
 	mu    sync.Mutex
 	files map[string]*file
@@ -60,13 +60,13 @@ type file struct {
 
 // New returns an empty local directory on a machine without processes, whose
 // kernel vouches for owners.
-func New() *World { return &World{Procs: proc.NewFake(), files: map[string]*file{}} }
+func New() *World { return &World{Procs: proctest.NewFake(), files: map[string]*file{}} }
 
 // Process is a process. It is the file system that its code sees; see
 // [Process.Table] for the rest.
 type Process struct {
 	w      *World
-	p      *proc.FakeProcess
+	p      *proctest.FakeProcess
 	killed bool
 }
 
@@ -74,10 +74,10 @@ type Process struct {
 func (w *World) Start(command string) *Process { return w.Add(w.Procs.Start(command)) }
 
 // Add adds a process of any machine or namespace.
-func (w *World) Add(p *proc.FakeProcess) *Process { return &Process{w: w, p: p} }
+func (w *World) Add(p *proctest.FakeProcess) *Process { return &Process{w: w, p: p} }
 
 // Table returns the process table that the process sees.
-func (p *Process) Table() *proc.FakeProcess { return p.p }
+func (p *Process) Table() *proctest.FakeProcess { return p.p }
 
 func (p *Process) boot() string {
 	id, _ := p.p.Self()

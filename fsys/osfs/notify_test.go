@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
 
-package fsys_test
+package osfs_test
 
 import (
 	"os"
@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 func TestNotifyHardLinkAndRename(t *testing.T) {
 	dir := t.TempDir()
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
 	f, err := d.Create("L1", []byte("x"))
 	require.NoError(t, err)
@@ -43,7 +44,7 @@ func TestNotifyHardLinkAndRename(t *testing.T) {
 }
 
 func TestNotifyNextFileOfThatName(t *testing.T) {
-	d, err := fsys.OS().Dir(t.TempDir())
+	d, err := osfs.New().Dir(t.TempDir())
 	require.NoError(t, err)
 	// The owner has the first file still open, so that the system goes on
 	// watching it.
@@ -67,7 +68,7 @@ func TestNotifyNextFileOfThatName(t *testing.T) {
 }
 
 func BenchmarkNotify(b *testing.B) {
-	d, err := fsys.OS().Dir(b.TempDir())
+	d, err := osfs.New().Dir(b.TempDir())
 	require.NoError(b, err)
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(b, err)

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package fsys_test
+package osfs_test
 
 import (
 	"bufio"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // TestMain makes the test binary its own second process: see command.
@@ -50,21 +51,21 @@ func command(t *testing.T, process string, args ...string) *exec.Cmd {
 
 func openDir(t testing.TB, path string) fsys.Dir {
 	t.Helper()
-	d, err := fsys.OS().Dir(path)
+	d, err := osfs.New().Dir(path)
 	require.NoError(t, err)
 	return d
 }
 
-var ways = map[string]uint32{"unnamed": fsys.ByUnnamed, "link": fsys.ByLink, "rename": fsys.ByRename, "guard": fsys.ByGuard}
+var ways = map[string]uint32{"unnamed": osfs.ByUnnamed, "link": osfs.ByLink, "rename": osfs.ByRename, "guard": osfs.ByGuard}
 
 // wayFS is the real file system, lacking the better ways.
 type wayFS struct{ way uint32 }
 
 func (w wayFS) Dir(name string) (fsys.Dir, error) {
-	d, err := fsys.OS().Dir(name)
+	d, err := osfs.New().Dir(name)
 	if err == nil {
-		fsys.SetWay(d, w.way)
-		fsys.SetLocal(d, true)
+		osfs.SetWay(d, w.way)
+		osfs.SetLocal(d, true)
 	}
 	return d, err
 }
@@ -78,9 +79,9 @@ func TestWays(t *testing.T) {
 }
 
 func createInALoop(args []string) {
-	d, _ := fsys.OS().Dir(args[0])
-	fsys.SetWay(d, ways[args[1]])
-	fsys.SetLocal(d, true)
+	d, _ := osfs.New().Dir(args[0])
+	osfs.SetWay(d, ways[args[1]])
+	osfs.SetLocal(d, true)
 	for {
 		f, err := d.Create("L0", []byte(strings.Repeat("x", 300)))
 		if err != nil {
@@ -110,8 +111,8 @@ func TestKilledInTheMiddle(t *testing.T) {
 				_ = cmd.Wait()
 
 				d := openDir(t, dir)
-				if way == fsys.ByUnnamed {
-					names, err := d.List(fsys.TempPrefix)
+				if way == osfs.ByUnnamed {
+					names, err := d.List(osfs.TempPrefix)
 					require.NoError(t, err)
 					require.Empty(t, names, "a dead process left its temporary file")
 				}
@@ -137,7 +138,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
-	temp := func(name string) string { return fsys.TempPrefix + strings.Repeat("2", 26) + name }
+	temp := func(name string) string { return osfs.TempPrefix + strings.Repeat("2", 26) + name }
 	dead := filepath.Join(dir, temp("DEAD"))
 	require.NoError(t, os.WriteFile(dead, nil, 0o600))
 	alive := filepath.Join(dir, temp("ALIVE"))
@@ -165,8 +166,8 @@ func TestSweep(t *testing.T) {
 func TestGuardIsBusy(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
-	fsys.SetWay(d, fsys.ByGuard)
-	fsys.SetLocal(d, true)
+	osfs.SetWay(d, osfs.ByGuard)
+	osfs.SetLocal(d, true)
 	f, err := d.Create("L1", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
@@ -191,8 +192,8 @@ func TestGuardIsBusy(t *testing.T) {
 
 func TestGuardIsForLocalDirectories(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	fsys.SetWay(d, fsys.ByGuard)
-	fsys.SetLocal(d, false)
+	osfs.SetWay(d, osfs.ByGuard)
+	osfs.SetLocal(d, false)
 	_, err := d.Create("L0", []byte("x"))
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.ErrorContains(t, err, "neither hard links nor a rename that refuses to replace, and other machines may reach it")
@@ -203,7 +204,7 @@ func TestGuardIsForLocalDirectories(t *testing.T) {
 
 func TestNoLocks(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	fsys.SetWitnesses(d, false)
+	osfs.SetWitnesses(d, false)
 	yes, err := fsys.Witnesses(d)
 	require.NoError(t, err)
 	require.False(t, yes)
@@ -225,9 +226,9 @@ type unlockable struct {
 func (u unlockable) Dir(name string) (fsys.Dir, error) {
 	d, err := u.FS.Dir(name)
 	if err == nil {
-		fsys.SetLocal(d, false)
-		fsys.SetWitnesses(d, false)
-		fsys.SetWay(d, u.way)
+		osfs.SetLocal(d, false)
+		osfs.SetWitnesses(d, false)
+		osfs.SetWay(d, u.way)
 	}
 	return d, err
 }
@@ -238,8 +239,8 @@ func TestWithoutWitness(t *testing.T) {
 	if _, err := os.Stat(parent); err != nil {
 		parent = t.TempDir()
 	}
-	for name, way := range map[string]uint32{"unnamed": fsys.ByUnnamed, "link": fsys.ByLink, "rename": fsys.ByRename} {
-		if runtime.GOOS != "linux" && way != fsys.ByLink {
+	for name, way := range map[string]uint32{"unnamed": osfs.ByUnnamed, "link": osfs.ByLink, "rename": osfs.ByRename} {
+		if runtime.GOOS != "linux" && way != osfs.ByLink {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -247,7 +248,7 @@ func TestWithoutWitness(t *testing.T) {
 				dir, err := os.MkdirTemp(parent, "dirlock-test-")
 				require.NoError(t, err)
 				t.Cleanup(func() { os.RemoveAll(dir) })
-				return unlockable{fsys.OS(), way}, dir
+				return unlockable{osfs.New(), way}, dir
 			}, fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error {
 				if kind != fsystest.Overwritten {
 					return errors.ErrUnsupported
@@ -271,7 +272,7 @@ func TestIntactWithoutWitness(t *testing.T) {
 		"longer":    func() error { return os.WriteFile(path, []byte("minemine"), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := unlockable{fsys.OS(), fsys.ByLink}.Dir(filepath.Dir(path))
+			d, err := unlockable{osfs.New(), osfs.ByLink}.Dir(filepath.Dir(path))
 			require.NoError(t, err)
 			f, err := d.Create("L0", []byte("mine!"))
 			require.NoError(t, err)
@@ -297,8 +298,8 @@ func TestUmask(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	for name, way := range ways {
 		d := openDir(t, dir)
-		fsys.SetWay(d, way)
-		fsys.SetLocal(d, true)
+		osfs.SetWay(d, way)
+		osfs.SetLocal(d, true)
 		f, err := d.Create(name, []byte("x"))
 		require.NoError(t, err)
 		defer f.Close()
@@ -310,7 +311,7 @@ func TestUmask(t *testing.T) {
 
 // try does everything in a directory, and prints the errors.
 func try(args []string) {
-	d, err := fsys.OS().Dir(args[0])
+	d, err := osfs.New().Dir(args[0])
 	if err != nil {
 		panic(err)
 	}
@@ -379,9 +380,9 @@ func TestDirectoryIsResolvedOnce(t *testing.T) {
 	require.Equal(t, "/", openDir(t, "/").Path())
 	_, err = openDir(t, "/").Read("no such file")
 	require.Equal(t, "read /no such file: no such file or directory", err.Error())
-	_, err = fsys.OS().Dir("")
+	_, err = osfs.New().Dir("")
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.Equal(t, fsys.OS(), fsys.OS())
+	require.Equal(t, osfs.New(), osfs.New())
 }
 
 func TestNames(t *testing.T) {

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd
 
-package fsys
+package osfs
 
 import "golang.org/x/sys/unix"
 

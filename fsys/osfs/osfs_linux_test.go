@@ -1,4 +1,4 @@
-package fsys_test
+package osfs_test
 
 import (
 	"io/fs"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
 // privateMounts runs f on a thread whose mounts nobody else sees. They go with
@@ -46,7 +47,7 @@ func TestReadOnlyAndFull(t *testing.T) {
 		err = os.WriteFile(filepath.Join(dir, "big"), make([]byte, 64<<10), 0o644)
 		require.ErrorIs(t, err, unix.ENOSPC)
 		for _, way := range ways {
-			fsys.SetWay(d, way)
+			osfs.SetWay(d, way)
 			_, err = d.Create("L1", []byte("x"))
 			require.ErrorIs(t, err, unix.ENOSPC)
 		}
@@ -113,8 +114,8 @@ func TestOverlay(t *testing.T) {
 		local, err := fsys.Local(d)
 		require.NoError(t, err)
 		require.True(t, local)
-		for _, way := range []uint32{fsys.ByUnnamed, fsys.ByLink, fsys.ByRename, fsys.ByGuard} {
-			fsys.SetWay(d, way)
+		for _, way := range []uint32{osfs.ByUnnamed, osfs.ByLink, osfs.ByRename, osfs.ByGuard} {
+			osfs.SetWay(d, way)
 			f, err := d.Create("L0", []byte("x"))
 			require.NoError(t, err)
 			_, err = d.Create("L0", []byte("x"))
@@ -143,7 +144,7 @@ func TestWayIn(t *testing.T) {
 		t.Skip("DIRLOCK_TEST_DIRS lists no directories")
 	}
 	for _, dir := range dirs {
-		d, err := fsys.OS().Dir(dir)
+		d, err := osfs.New().Dir(dir)
 		require.NoError(t, err)
 		f, err := d.Create("way", []byte("x"))
 		require.NoError(t, err)
@@ -154,8 +155,8 @@ func TestWayIn(t *testing.T) {
 		local, err := fsys.Local(d)
 		require.NoError(t, err)
 		way := map[uint32]string{
-			fsys.ByUnnamed: "unnamed file", fsys.ByLink: "link", fsys.ByRename: "rename", fsys.ByGuard: "guard",
-		}[fsys.Way(d)]
+			osfs.ByUnnamed: "unnamed file", osfs.ByLink: "link", osfs.ByRename: "rename", osfs.ByGuard: "guard",
+		}[osfs.Way(d)]
 		t.Logf("%s: way: %s, witness: %v, local: %v", dir, way, witness, local)
 	}
 }

@@ -1,22 +1,24 @@
-package fsys
+package osfs
 
 import (
 	"errors"
 	"io/fs"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
-var _ Preparer = (*osDir)(nil)
+var _ fsys.Preparer = (*osDir)(nil)
 
 // Prepare makes an unnamed file that lacks nothing but the right data and the
 // name. Only Linux has such files; a temporary one would be seen, and could stay.
-func (d *osDir) Prepare(size int) (Prepared, error) {
+func (d *osDir) Prepare(size int) (fsys.Prepared, error) {
 	if _, err := d.Witnesses(); err != nil {
 		return nil, err
 	}
 	if d.way.Load() != byUnnamed {
 		return nil, pathError("prepare", d.path, errors.ErrUnsupported)
 	}
-	f, err := d.unnamed(make([]byte, min(max(size, 0), MaxData)))
+	f, err := d.unnamed(make([]byte, min(max(size, 0), fsys.MaxData)))
 	if err == errMissing {
 		err = errors.ErrUnsupported
 	}
@@ -31,8 +33,8 @@ type osPrepared struct {
 	f *osFile // nil when it is used up
 }
 
-func (p *osPrepared) Create(name string, data []byte) (File, error) {
-	if p.f != nil && validName(name) && len(data) <= MaxData {
+func (p *osPrepared) Create(name string, data []byte) (fsys.File, error) {
+	if p.f != nil && validName(name) && len(data) <= fsys.MaxData {
 		path := p.d.prefix + name
 		err := p.f.fill(data)
 		if err == nil {

@@ -1,4 +1,4 @@
-package fsys_test
+package osfs_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package fsys
+package osfs
 
 import (
 	"errors"
@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 const osSupported = true
@@ -199,23 +201,23 @@ func remove(path string) error {
 	return retry(func() error { return windows.DeleteFile(name) })
 }
 
-func read(path string) (Snapshot, error) {
+func read(path string) (fsys.Snapshot, error) {
 	h, err := openHandle(path, windows.GENERIC_READ, windows.OPEN_EXISTING)
 	if err != nil {
-		return Snapshot{}, err
+		return fsys.Snapshot{}, err
 	}
 	defer windows.CloseHandle(h)
 	info, err := regular(h)
 	if err != nil {
-		return Snapshot{}, err
+		return fsys.Snapshot{}, err
 	}
 	size := int64(info.FileSizeHigh)<<32 | int64(info.FileSizeLow)
-	data := make([]byte, min(size, MaxData))
+	data := make([]byte, min(size, fsys.MaxData))
 	got := 0
 	for got < len(data) {
 		var n uint32
 		if err := windows.ReadFile(h, data[got:], &n, nil); err != nil {
-			return Snapshot{}, err
+			return fsys.Snapshot{}, err
 		}
 		if n == 0 {
 			break
@@ -224,13 +226,13 @@ func read(path string) (Snapshot, error) {
 	}
 	index := fileIndex(info)
 	written := uint64(info.LastWriteTime.HighDateTime)<<32 | uint64(info.LastWriteTime.LowDateTime)
-	s := Snapshot{Data: data[:got], ID: ID{index[0], index[1], written}}
+	s := fsys.Snapshot{Data: data[:got], ID: fsys.ID{index[0], index[1], written}}
 	switch err := lockByte(h, 0); err {
 	case nil:
-		s.Witness = Free
+		s.Witness = fsys.Free
 		unlockByte(h)
 	case windows.ERROR_LOCK_VIOLATION:
-		s.Witness = Held
+		s.Witness = fsys.Held
 	}
 	return s, nil
 }
@@ -274,7 +276,7 @@ func (f *osFile) intact(path string) (bool, error) {
 	if fileIndex(&info) != f.id || size != int64(len(f.data)) {
 		return false, nil
 	}
-	var buf [MaxData]byte
+	var buf [fsys.MaxData]byte
 	got := 0
 	for got < len(f.data) {
 		var n uint32
@@ -340,14 +342,14 @@ func regular(h windows.Handle) (*windows.ByHandleFileInformation, error) {
 	if kind, err := windows.GetFileType(h); err != nil {
 		return nil, err
 	} else if kind != windows.FILE_TYPE_DISK {
-		return nil, ErrNotRegular
+		return nil, fsys.ErrNotRegular
 	}
 	var info windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
 		return nil, err
 	}
 	if info.FileAttributes&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_REPARSE_POINT) != 0 {
-		return nil, ErrNotRegular
+		return nil, fsys.ErrNotRegular
 	}
 	return &info, nil
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package fsys
+package osfs
 
 import (
 	"errors"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 const osSupported = true
@@ -323,7 +325,7 @@ func (d *osDir) guarded(op func() error) error {
 	}
 	switch {
 	case err == unix.EWOULDBLOCK:
-		return ErrBusy
+		return fsys.ErrBusy
 	case err != nil && lacksLocks(err):
 		return fmt.Errorf("%s, and directories cannot be locked: %w", lacking, errors.ErrUnsupported)
 	case err != nil:
@@ -341,43 +343,43 @@ func (d *osDir) replace(oldpath, newpath string) error { return rename(oldpath, 
 
 func remove(path string) error { return unlink(path) }
 
-func read(path string) (Snapshot, error) {
+func read(path string) (fsys.Snapshot, error) {
 	fd, err := open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return Snapshot{}, openError(path, err)
+		return fsys.Snapshot{}, openError(path, err)
 	}
 	defer closeFD(fd)
 	var st unix.Stat_t
 	if err := fstat(fd, &st); err != nil {
-		return Snapshot{}, err
+		return fsys.Snapshot{}, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return Snapshot{}, ErrNotRegular
+		return fsys.Snapshot{}, fsys.ErrNotRegular
 	}
 	// The size is believed: a second read to see the end would cost as much as
 	// the first one. Some file systems do not know it, and say 0.
-	size := min(int64(st.Size), MaxData)
+	size := min(int64(st.Size), fsys.MaxData)
 	if size <= 0 {
-		size = MaxData
+		size = fsys.MaxData
 	}
 	data := make([]byte, size)
 	got := 0
 	for got < len(data) {
 		n, err := readFD(fd, data[got:])
 		if err != nil {
-			return Snapshot{}, err
+			return fsys.Snapshot{}, err
 		}
 		if n == 0 {
 			break
 		}
 		got += n
 	}
-	s := Snapshot{Data: data[:got], ID: statID(&st)}
+	s := fsys.Snapshot{Data: data[:got], ID: statID(&st)}
 	switch err := flock(fd, lockShared); err {
 	case nil:
-		s.Witness = Free // Closing lets go of it.
+		s.Witness = fsys.Free // Closing lets go of it.
 	case unix.EWOULDBLOCK:
-		s.Witness = Held
+		s.Witness = fsys.Held
 	}
 	return s, nil
 }
@@ -391,14 +393,14 @@ func openError(path string, err error) error {
 	}
 	var st unix.Stat_t
 	if lstat(path, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ErrNotRegular
+		return fsys.ErrNotRegular
 	}
 	return err
 }
 
-func statID(st *unix.Stat_t) ID {
+func statID(st *unix.Stat_t) fsys.ID {
 	sec, nsec := st.Ctim.Unix()
-	return ID{uint64(st.Dev), uint64(st.Ino), uint64(sec)*1e9 + uint64(nsec)}
+	return fsys.ID{uint64(st.Dev), uint64(st.Ino), uint64(sec)*1e9 + uint64(nsec)}
 }
 
 // witnesses tries it on a file that it makes for that.
@@ -451,7 +453,7 @@ func (d *osDir) witnessesByName() (bool, error) {
 	if err == unix.ENOENT { // A sweep did not see the lock.
 		err = nil
 	}
-	return s.Witness == Held, err
+	return s.Witness == fsys.Held, err
 }
 
 // sweep removes a temporary file unless a living process has locked it.
@@ -466,7 +468,7 @@ func sweep(path string) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ErrNotRegular
+		return fsys.ErrNotRegular
 	}
 	if flock(fd, lockShared) != nil {
 		return nil
@@ -495,7 +497,7 @@ func (f *osFile) intact(path string) (bool, error) {
 		// that an equal number is this file.
 		return false, nil
 	}
-	var buf [MaxData]byte
+	var buf [fsys.MaxData]byte
 	got := 0
 	for got < len(f.data) {
 		n, err := pread(f.fd, buf[got:len(f.data)], int64(got))
@@ -517,7 +519,7 @@ func (f *osFile) sameData(path string) (bool, error) {
 	switch err {
 	case nil:
 		return string(s.Data) == f.data, nil
-	case unix.ENOENT, unix.ENOTDIR, ErrNotRegular:
+	case unix.ENOENT, unix.ENOTDIR, fsys.ErrNotRegular:
 		return false, nil
 	case unix.EACCES: // Our own can be read.
 		return false, nil

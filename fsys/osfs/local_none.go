@@ -1,6 +1,6 @@
 //go:build aix || solaris
 
-package fsys
+package osfs
 
 // isLocal is not known on these systems.
 func (d *osDir) isLocal() (bool, error) { return false, nil }

@@ -1,4 +1,4 @@
-package fsys
+package osfs
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 func TestFUSEOnDevice(t *testing.T) {
@@ -37,7 +39,7 @@ cut short 7:9
 func TestLinkByProc(t *testing.T) {
 	defer byProc.Store(byProc.Load())
 	byProc.Store(true)
-	d, err := OS().Dir(t.TempDir())
+	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
@@ -49,7 +51,7 @@ func TestLinkByProc(t *testing.T) {
 
 // A sweep that looks at a temporary file before it is locked takes it away.
 func TestSweptBeforeItWasLocked(t *testing.T) {
-	dir, err := OS().Dir(t.TempDir())
+	dir, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	d := dir.(*osDir)
 	temp := d.tempName()
@@ -75,15 +77,15 @@ func TestSweptBeforeItWasLocked(t *testing.T) {
 // What was made ready may be of no use: the directory is on another file system
 // by now, or the system links no unnamed file. Then the file is made as ever.
 func TestPreparedInVain(t *testing.T) {
-	there, err := OS().Dir(t.TempDir())
+	there, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	shm, err := os.MkdirTemp("/dev/shm", "dirlock-test-")
 	require.NoError(t, err)
 	defer os.RemoveAll(shm)
-	here, err := OS().Dir(shm)
+	here, err := New().Dir(shm)
 	require.NoError(t, err)
 	prepared := func() *osPrepared {
-		p, err := Prepare(there, 10)
+		p, err := fsys.Prepare(there, 10)
 		if errors.Is(err, errors.ErrUnsupported) {
 			t.Skip(err)
 		}
@@ -100,7 +102,7 @@ func TestPreparedInVain(t *testing.T) {
 	s, err := here.Read("L0")
 	require.NoError(t, err)
 	require.Equal(t, "x", string(s.Data))
-	require.Equal(t, Held, s.Witness)
+	require.Equal(t, fsys.Held, s.Witness)
 
 	p = prepared()
 	for range 3 {
@@ -114,35 +116,35 @@ func TestPreparedInVain(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	require.Equal(t, "none free held", NoWitness.String()+" "+Free.String()+" "+Held.String())
+	require.Equal(t, "none free held", fsys.NoWitness.String()+" "+fsys.Free.String()+" "+fsys.Held.String())
 }
 
 // bare is a directory that can do nothing more than it must.
-type bare struct{ Dir }
+type bare struct{ fsys.Dir }
 
 func TestAbilitiesThatAreMissing(t *testing.T) {
-	d, err := OS().Dir(t.TempDir())
+	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	b := bare{d}
-	yes, err := Local(b)
+	yes, err := fsys.Local(b)
 	require.NoError(t, err)
 	require.False(t, yes)
-	yes, err = Witnesses(b)
+	yes, err = fsys.Witnesses(b)
 	require.NoError(t, err)
 	require.False(t, yes)
-	require.NoError(t, Sweep(b))
-	_, _, err = Notify(b, "L0")
+	require.NoError(t, fsys.Sweep(b))
+	_, _, err = fsys.Notify(b, "L0")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 // When events were lost, every waiter looks, and goes on waiting.
 func TestEventsWereLost(t *testing.T) {
-	d, err := OS().Dir(t.TempDir())
+	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
-	changed, stop, err := Notify(d, "L0")
+	changed, stop, err := fsys.Notify(d, "L0")
 	require.NoError(t, err)
 	defer stop()
 	events.mu.Lock()
@@ -157,13 +159,13 @@ func TestEventsWereLost(t *testing.T) {
 
 // Nothing is left a while after the last waiter has gone.
 func TestWatcherIsClosed(t *testing.T) {
-	d, err := OS().Dir(t.TempDir())
+	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
 	for range 10000 {
-		_, stop, err := Notify(d, "L0")
+		_, stop, err := fsys.Notify(d, "L0")
 		require.NoError(t, err)
 		stop()
 	}
@@ -175,7 +177,7 @@ func TestWatcherIsClosed(t *testing.T) {
 		for range watcher.Events { // until it is closed
 		}
 	}
-	_, stop, err := Notify(d, "L0")
+	_, stop, err := fsys.Notify(d, "L0")
 	require.NoError(t, err)
 	stop()
 	stop()
@@ -185,17 +187,17 @@ func TestWatcherIsClosed(t *testing.T) {
 // on watching it: the watch must go when the name gets another file, and its
 // waiters must learn of it, although its last events may be dropped with it.
 func TestNextFileTakesTheWatch(t *testing.T) {
-	d, err := OS().Dir(t.TempDir())
+	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	for range 200 {
 		first, err := d.Create("L0", []byte("x"))
 		require.NoError(t, err)
-		one, stop1, err := Notify(d, "L0")
+		one, stop1, err := fsys.Notify(d, "L0")
 		require.NoError(t, err)
 		require.NoError(t, d.Remove("L0"))
 		second, err := d.Create("L0", []byte("x"))
 		require.NoError(t, err)
-		two, stop2, err := Notify(d, "L0")
+		two, stop2, err := fsys.Notify(d, "L0")
 		require.NoError(t, err)
 		// A late event of the first file may have the watch taken off and put
 		// on again at this moment.

@@ -1,6 +1,6 @@
 //go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows)
 
-package fsys
+package osfs
 
 import "errors"
 

@@ -1,14 +1,16 @@
 //go:build unix
 
-package fsys
+package osfs
 
 import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
-var _ Mounter = (*osDir)(nil)
+var _ fsys.Mounter = (*osDir)(nil)
 
 // Mount returns the device number that stat(2) has for the directory. It names
 // a mounted file system in the kernel, which exists until it is unmounted

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package fsys
+package osfs
 
 // Unnamed files that can be linked in are Linux's alone.
 

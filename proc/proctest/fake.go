@@ -1,18 +1,21 @@
-package proc
+package proctest
 
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/dirlock/dirlock/proc"
 )
 
 // Fake is a process table for tests: one PID namespace of an invented machine,
-// in which processes are started, killed and re-used. Each process is a [Table]
+// in which processes are started, killed and re-used. Each process is a [proc.Table]
 // of its own, the view that the code under test has when that process runs it:
 //
-//	procs := proc.NewFake()
+//	procs := proctest.NewFake()
 //	p := procs.Start("backup")
 //	held := lock.New(dir, lock.WithProcesses(p))
 //	…
@@ -138,7 +141,7 @@ func (f *Fake) StartPID(pid int, command string) *FakeProcess {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	if pid <= 0 || f.procs[pid] != nil {
-		panic(fmt.Sprintf("proc: StartPID: PID %d is impossible or not free", pid))
+		panic(fmt.Sprintf("proctest: StartPID: PID %d is impossible or not free", pid))
 	}
 	return f.start(pid, command)
 }
@@ -146,7 +149,7 @@ func (f *Fake) StartPID(pid int, command string) *FakeProcess {
 func (f *Fake) start(pid int, command string) *FakeProcess {
 	f.lastPID = pid
 	f.machine.clock++
-	p := &FakeProcess{fake: f, id: Identity{
+	p := &FakeProcess{fake: f, id: proc.Identity{
 		PID:       pid,
 		Start:     strconv.Itoa(f.machine.clock),
 		Boot:      f.machine.boot,
@@ -161,13 +164,13 @@ func (f *Fake) start(pid int, command string) *FakeProcess {
 // FakeProcess is a process of a [Fake], and the process table that it sees.
 type FakeProcess struct {
 	fake    *Fake
-	id      Identity
+	id      proc.Identity
 	ended   bool
 	hidden  bool
 	waiters []chan struct{}
 }
 
-var _ Notifier = (*FakeProcess)(nil)
+var _ proc.Notifier = (*FakeProcess)(nil)
 
 // PID returns its process ID.
 func (p *FakeProcess) PID() int { return p.id.PID }
@@ -221,42 +224,44 @@ func (p *FakeProcess) end() {
 }
 
 // Self identifies the process, whether it lives or not. It never fails.
-func (p *FakeProcess) Self() (Identity, error) { return p.id, nil }
+func (p *FakeProcess) Self() (proc.Identity, error) { return p.id, nil }
 
 // Probe reports the state of the process that has id.PID in the namespace of p.
-func (p *FakeProcess) Probe(id Identity) (State, string) {
+func (p *FakeProcess) Probe(id proc.Identity) (proc.State, string) {
 	p.fake.world.mu.Lock()
 	defer p.fake.world.mu.Unlock()
 	return p.probe(id)
 }
 
-func (p *FakeProcess) probe(id Identity) (State, string) {
-	if impossible(id.PID) {
-		return Dead, reasonImpossible
+func (p *FakeProcess) probe(id proc.Identity) (proc.State, string) {
+	if id.PID <= 0 || int64(id.PID) > math.MaxInt32 {
+		return proc.Dead, reasonImpossible
 	}
 	q := p.fake.procs[id.PID]
 	switch {
 	case q == nil:
-		return Dead, reasonNone
+		return proc.Dead, reasonNone
 	case q.ended:
-		return Dead, reasonZombie
+		return proc.Dead, reasonZombie
 	case q.hidden && q != p:
-		return Unknown, reasonHidden
+		return proc.Unknown, reasonHidden
 	case id.Start == "":
-		return Unknown, reasonNoStart
+		return proc.Unknown, reasonNoStart
 	case id.Start != q.id.Start:
-		return Dead, reasonReused
+		return proc.Dead, reasonReused
 	}
-	return Alive, reasonRuns
+	return proc.Alive, reasonRuns
 }
 
 // Notify returns a channel that receives when the process with id.PID ends, be
 // it as a zombie. It never fails, and receives for no other reason.
-func (p *FakeProcess) Notify(id Identity) (ended <-chan struct{}, stop func(), err error) {
+func (p *FakeProcess) Notify(id proc.Identity) (ended <-chan struct{}, stop func(), err error) {
 	p.fake.world.mu.Lock()
 	defer p.fake.world.mu.Unlock()
-	if state, _ := p.probe(id); state == Dead {
-		return alreadyEnded()
+	if state, _ := p.probe(id); state == proc.Dead {
+		ended := make(chan struct{}, 1)
+		ended <- struct{}{}
+		return ended, func() {}, nil
 	}
 	q := p.fake.procs[id.PID]
 	c := make(chan struct{}, 1)
@@ -267,3 +272,14 @@ func (p *FakeProcess) Notify(id Identity) (ended <-chan struct{}, stop func(), e
 		q.waiters = slices.DeleteFunc(q.waiters, func(w chan struct{}) bool { return w == c })
 	}, nil
 }
+
+// The reasons of a verdict, in the words that people see.
+const (
+	reasonImpossible = "no process can have this PID"
+	reasonNone       = "no process has this PID"
+	reasonReused     = "its PID belongs to another process now"
+	reasonZombie     = "it has ended, and its parent has not reaped it"
+	reasonRuns       = "it is running"
+	reasonNoStart    = "a process has this PID, but the start time of the one asked for is not known"
+	reasonHidden     = "a process has this PID, but its start time cannot be read"
+)

@@ -1,10 +1,12 @@
 //go:build !unix && !windows
 
-package fsys
+package osfs
 
 import (
 	"errors"
 	"os"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 // Plan 9 and WebAssembly have nothing that all promises of a Dir could be built
@@ -23,7 +25,7 @@ func (d *osDir) replace(string, string) error           { return errors.ErrUnsup
 func (d *osDir) witnesses() (bool, error)               { return false, errors.ErrUnsupported }
 func (d *osDir) isLocal() (bool, error)                 { return false, errors.ErrUnsupported }
 
-func read(string) (Snapshot, error)    { return Snapshot{}, errors.ErrUnsupported }
-func remove(string) error              { return errors.ErrUnsupported }
-func sweep(string) error               { return errors.ErrUnsupported }
-func openDir(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+func read(string) (fsys.Snapshot, error) { return fsys.Snapshot{}, errors.ErrUnsupported }
+func remove(string) error                { return errors.ErrUnsupported }
+func sweep(string) error                 { return errors.ErrUnsupported }
+func openDir(string) (*os.File, error)   { return nil, errors.ErrUnsupported }

@@ -1,6 +1,6 @@
 //go:build aix || (solaris && !illumos)
 
-package fsys
+package osfs
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris
 
-package fsys
+package osfs
 
 import (
 	"io/fs"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 // Notify watches the file itself and not its directory, so that other files in
@@ -258,7 +260,7 @@ func targetOf(path string) (string, targetKey, error) {
 		return "", targetKey{}, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return "", targetKey{}, ErrNotRegular
+		return "", targetKey{}, fsys.ErrNotRegular
 	}
 	return path, targetKey{uint64(st.Dev), uint64(st.Ino)}, nil
 }

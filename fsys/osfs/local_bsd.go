@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || openbsd || netbsd
 
-package fsys
+package osfs
 
 import (
 	"slices"

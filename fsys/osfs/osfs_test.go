@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || solaris || windows
 
-package fsys_test
+package osfs_test
 
 import (
 	"io/fs"
@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/internal/testutil/wine"
 )
 
 func TestOSRoundTrip(t *testing.T) {
 	dir := t.TempDir()
-	d, err := fsys.OS().Dir(dir)
+	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
 	yes, err := fsys.Witnesses(d)
 	require.NoError(t, err)
@@ -79,7 +80,7 @@ func TestOSResolve(t *testing.T) {
 		{up(base, "new", "..", "data"), filepath.Join(base, "data")},
 	}
 	for _, tt := range tests {
-		d, err := fsys.OS().Dir(tt.name)
+		d, err := osfs.New().Dir(tt.name)
 		require.NoError(t, err)
 		require.Equal(t, tt.want, d.Path(), tt.name)
 	}
@@ -90,7 +91,7 @@ func TestOSResolve(t *testing.T) {
 		"new":                       filepath.Join(base, "real", "inner", "new"),
 		filepath.Join("..", "data"): data,
 	} {
-		d, err := fsys.OS().Dir(name)
+		d, err := osfs.New().Dir(name)
 		require.NoError(t, err)
 		require.Equal(t, want, d.Path(), name)
 	}

@@ -1,4 +1,4 @@
-package fsys
+package osfs
 
 import (
 	"crypto/rand"
@@ -11,19 +11,14 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 // TempPrefix begins the name of every temporary file that [Dir.Create] of [OS]
 // makes, where it needs any: 26 or more capital letters and digits follow.
 // [Sweep] removes those of the dead, and no file with another name.
 const TempPrefix = ".dirlock-"
-
-// ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] of [OS]
-// when another process was in the middle of the same for so long that it may be
-// stopped. Nothing has changed, and trying again later can succeed. It happens
-// only on a file system that has neither hard links nor a rename that refuses
-// to replace, where creators take turns.
-var ErrBusy = errors.New("directory is busy")
 
 // OS returns the real file system. All values are equal.
 //
@@ -37,19 +32,19 @@ var ErrBusy = errors.New("directory is busy")
 // directory's file system can do when it is first used. Between calls it holds no
 // descriptor, save for what is to be closed or stopped: a [File] that carries a
 // witness, what was prepared, and a watch.
-func OS() FS { return osFS{} }
+func New() fsys.FS { return osFS{} }
 
 type osFS struct{}
 
 var (
-	_ Witnesser = (*osDir)(nil)
-	_ Localizer = (*osDir)(nil)
-	_ Notifier  = (*osDir)(nil)
-	_ Sweeper   = (*osDir)(nil)
-	_ File      = (*osFile)(nil)
+	_ fsys.Witnesser = (*osDir)(nil)
+	_ fsys.Localizer = (*osDir)(nil)
+	_ fsys.Notifier  = (*osDir)(nil)
+	_ fsys.Sweeper   = (*osDir)(nil)
+	_ fsys.File      = (*osFile)(nil)
 )
 
-func (osFS) Dir(name string) (Dir, error) {
+func (osFS) Dir(name string) (fsys.Dir, error) {
 	if !osSupported {
 		return nil, pathError("dir", name, errors.ErrUnsupported)
 	}
@@ -130,9 +125,9 @@ func (a *answer) set(yes bool) {
 
 func (d *osDir) Path() string { return d.path }
 
-func (d *osDir) Create(name string, data []byte) (File, error) {
+func (d *osDir) Create(name string, data []byte) (fsys.File, error) {
 	path := d.prefix + name
-	if !validName(name) || len(data) > MaxData {
+	if !validName(name) || len(data) > fsys.MaxData {
 		return nil, pathError("create", path, fs.ErrInvalid)
 	}
 	f, err := d.create(path, data)
@@ -154,17 +149,17 @@ func (f *osFile) Intact(name string) (bool, error) {
 	return ok, nil
 }
 
-func (d *osDir) Read(name string) (Snapshot, error) {
+func (d *osDir) Read(name string) (fsys.Snapshot, error) {
 	path := d.prefix + name
 	if !validName(name) {
-		return Snapshot{}, pathError("read", path, fs.ErrInvalid)
+		return fsys.Snapshot{}, pathError("read", path, fs.ErrInvalid)
 	}
 	s, err := read(path)
 	if err != nil {
-		return Snapshot{}, pathError("read", path, err)
+		return fsys.Snapshot{}, pathError("read", path, err)
 	}
 	if local, ok := d.local.known(); ok && !local {
-		s.ID = ID{} // A server may give a file another number or time at any moment.
+		s.ID = fsys.ID{} // A server may give a file another number or time at any moment.
 	}
 	return s, nil
 }

@@ -1,4 +1,4 @@
-package proc_test
+package proctest_test
 
 import (
 	"errors"
@@ -11,10 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 func ExampleFake() {
-	procs := proc.NewFake()
+	procs := proctest.NewFake()
 	p := procs.Start("backup")
 	owner, _ := p.Self() // what a lock would write down
 
@@ -47,7 +48,7 @@ func stateOf(table proc.Table, id proc.Identity) proc.State {
 }
 
 func TestFakeLife(t *testing.T) {
-	f := proc.NewFake()
+	f := proctest.NewFake()
 	p, q := f.Start("p"), f.Start("q")
 	id := identity(t, p)
 	assert.Equal(t, 1, p.PID())
@@ -86,7 +87,7 @@ func TestFakeLife(t *testing.T) {
 }
 
 func TestFakePlaces(t *testing.T) {
-	f := proc.NewFake()
+	f := proctest.NewFake()
 	host := identity(t, f.Start("host"))
 	c, d := f.Container(), f.Container()
 	inC, inD := identity(t, c.Start("c")), identity(t, d.Start("d"))
@@ -127,8 +128,8 @@ func TestFakePlaces(t *testing.T) {
 
 func TestFakeIsDeterministic(t *testing.T) {
 	identities := func() (ids []proc.Identity) {
-		f := proc.NewFake()
-		for _, f := range []*proc.Fake{f, f.Container(), f.Machine("b")} {
+		f := proctest.NewFake()
+		for _, f := range []*proctest.Fake{f, f.Container(), f.Machine("b")} {
 			ids = append(ids, identity(t, f.Start("a")), identity(t, f.Start("b")))
 		}
 		return ids
@@ -137,7 +138,7 @@ func TestFakeIsDeterministic(t *testing.T) {
 }
 
 func TestFakeNotify(t *testing.T) {
-	f := proc.NewFake()
+	f := proctest.NewFake()
 	p, q := f.Start("p"), f.Start("q")
 	notify := func() (<-chan struct{}, func()) {
 		ended, stop, err := proc.Notify(q, identity(t, p))
@@ -167,7 +168,7 @@ func TestFakeNotify(t *testing.T) {
 
 func TestFakeNotifyInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := proc.NewFake()
+		f := proctest.NewFake()
 		p := f.Start("p")
 		ended, stop, err := proc.Notify(f.Start("q"), identity(t, p))
 		require.NoError(t, err)
@@ -186,7 +187,7 @@ func TestFakeNotifyInBubble(t *testing.T) {
 }
 
 func TestFakeConcurrently(t *testing.T) {
-	f := proc.NewFake()
+	f := proctest.NewFake()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -207,7 +208,7 @@ func TestFakeConcurrently(t *testing.T) {
 
 func TestNotifyUnsupported(t *testing.T) {
 	type table struct{ proc.Table }
-	_, _, err := proc.Notify(table{proc.NewFake().Start("p")}, proc.Identity{PID: 7})
+	_, _, err := proc.Notify(table{proctest.NewFake().Start("p")}, proc.Identity{PID: 7})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.ErrorContains(t, err, "process 7")
 }

@@ -1,4 +1,4 @@
-package fsys
+package osfs
 
 import (
 	"bufio"
