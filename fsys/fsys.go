@@ -2,11 +2,11 @@
 // and a handful of atomic operations on the files in it.
 //
 // [FS] and [Dir] are all that a backend has to provide. What a backend can do
-// beyond that it tells by optional interfaces, each in a file of its own:
-// [Witnesser] (the kernel vouches for a living owner), [Localizer] (only this
-// machine can reach the directory), [Mounter] (which mounted file system it is
-// on), [Notifier] (events instead of polling), [Preparer] (half of a Create ahead
-// of time) and [Sweeper] (temporary files of the dead).
+// beyond that, it tells by optional interfaces: [Opener] (one directory, whatever
+// becomes of its name), [Witnesser] (the kernel vouches for a living owner),
+// [Localizer] (who can reach the directory, and by which mount), [Watcher]
+// (events instead of polling), [Preparer] (half of a Create ahead of time) and
+// [Sweeper] (temporary files of the dead).
 //
 // Package osfs is the backend for the real file system. Package aferofs adapts
 // github.com/spf13/afero. Package fsystest checks any backend, yours included.

@@ -73,16 +73,17 @@ type viewDir struct {
 	view view
 }
 
-func (d viewDir) Local() (bool, error) {
-	local, err := fsys.Local(d.Dir)
-	return local && !d.view.Network, err
+func (d viewDir) Locate() (fsys.Location, error) {
+	loc, err := fsys.Locate(d.Dir)
+	loc.Local = loc.Local && !d.view.Network
+	return loc, err
 }
 
-func (d viewDir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
-
-func (d viewDir) Witnesses() (bool, error) {
-	yes, err := fsys.Witnesses(d.Dir)
-	return yes && !d.view.Blind, err
+func (d viewDir) Witnesses() (fsys.Witness, error) {
+	if d.view.Blind {
+		return fsys.NoWitness, nil
+	}
+	return fsys.Witnesses(d.Dir)
 }
 
 func (d viewDir) Read(name string) (fsys.Snapshot, error) {
@@ -459,7 +460,7 @@ func localDir(t testing.TB) string {
 	dir := t.TempDir()
 	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
-	if local, err := fsys.Local(d); err != nil || !local {
+	if loc, err := fsys.Locate(d); err != nil || !loc.Local {
 		t.Skipf("%s is not known to be on a local file system; set TMPDIR", dir)
 	}
 	if os.Geteuid() == 0 {

@@ -69,12 +69,16 @@ func sameNamespace(o Owner, self proc.Identity) bool {
 // or by way of user space can be mounted again for every container, and then its
 // files are others to the kernel.
 func (l *DirLock) sameMount(o Owner) bool {
-	return o.Local && l.local() || o.Mount != "" && o.Mount == fsys.Mount(l.dir)
+	if !o.Local && o.Mount == "" {
+		return false
+	}
+	loc, err := fsys.Locate(l.dir)
+	return err == nil && (o.Local && loc.Local || o.Mount != "" && o.Mount == loc.Mount)
 }
 
 // local tells whether only this machine can reach the directory. Where nobody
 // can tell, others can.
 func (l *DirLock) local() bool {
-	local, err := fsys.Local(l.dir)
-	return local && err == nil
+	loc, err := fsys.Locate(l.dir)
+	return loc.Local && err == nil
 }

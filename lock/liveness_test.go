@@ -24,15 +24,19 @@ type oneFile struct {
 	err   error
 }
 
-func (d oneFile) Local() (bool, error)               { return d.local, d.err }
-func (d oneFile) Mount() (string, error)             { return d.mount, nil }
+func (d oneFile) Locate() (fsys.Location, error) {
+	return fsys.Location{Local: d.local, Mount: d.mount}, d.err
+}
 func (d oneFile) List(string) ([]string, error)      { return []string{"L0"}, nil }
 func (d oneFile) Read(string) (fsys.Snapshot, error) { return d.Snapshot, nil }
 
-// notLocalizer hides that the directory knows whether it is local.
-type notLocalizer struct{ fsys.Dir }
+// notLocal does not know whether the directory is local.
+type notLocal struct{ fsys.Dir }
 
-func (d notLocalizer) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
+func (d notLocal) Locate() (fsys.Location, error) {
+	loc, err := fsys.Locate(d.Dir)
+	return fsys.Location{Mount: loc.Mount}, err
+}
 
 // fixedFS finds one directory, whatever the name.
 type fixedFS struct{ dir fsys.Dir }
@@ -167,7 +171,7 @@ func TestVerdict(t *testing.T) {
 
 			// A directory that cannot tell is not local.
 			if test.remote {
-				check(t, notLocalizer{d}, self, test.want, test.why, test.asks)
+				check(t, notLocal{d}, self, test.want, test.why, test.asks)
 				d := d
 				d.local, d.err = true, errInjected
 				check(t, d, self, test.want, test.why, test.asks)

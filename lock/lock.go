@@ -257,14 +257,17 @@ func (l *DirLock) identify() error {
 		return fmt.Errorf("own process ID is %d", id.PID)
 	}
 	o := Owner{Identity: id}
-	if o.Witness, err = fsys.Witnesses(l.dir); err != nil {
+	witness, err := fsys.Witnesses(l.dir)
+	if err != nil {
 		return err
 	}
-	if o.Local, err = fsys.Local(l.dir); err != nil {
+	loc, err := fsys.Locate(l.dir)
+	if err != nil {
 		return err
 	}
+	o.Witness, o.Local = witness != fsys.NoWitness, loc.Local
 	if !o.Local {
-		o.Mount = fsys.Mount(l.dir)
+		o.Mount = loc.Mount
 	}
 	if l.self.found == o {
 		return nil

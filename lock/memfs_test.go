@@ -46,9 +46,15 @@ func (m *memFS) Dir(string) (fsys.Dir, error) { return memDir{m}, nil }
 
 type memDir struct{ *memFS }
 
-func (m memDir) Path() string             { return "/mem" }
-func (m memDir) Local() (bool, error)     { return !m.remote, nil }
-func (m memDir) Witnesses() (bool, error) { return m.witness, nil }
+func (m memDir) Path() string                   { return "/mem" }
+func (m memDir) Locate() (fsys.Location, error) { return fsys.Location{Local: !m.remote}, nil }
+
+func (m memDir) Witnesses() (fsys.Witness, error) {
+	if !m.witness {
+		return fsys.NoWitness, nil
+	}
+	return fsys.Held, nil
+}
 
 func (m memDir) Create(name string, data []byte) (fsys.File, error) {
 	m.mu.Lock()

@@ -353,7 +353,7 @@ func TestScripts(t *testing.T) {
 				files: map[string]*gomocks.MockFile{},
 			}
 			s.dir.EXPECT().Path().Return("/dir").AnyTimes()
-			s.dir.EXPECT().Local().Return(true, nil).AnyTimes()
+			s.dir.EXPECT().Locate().Return(fsys.Location{Local: true}, nil).AnyTimes()
 			s.table.EXPECT().Self().Return(someOwner.Identity, nil).AnyTimes()
 			f := gomocks.NewMockFS(ctrl)
 			f.EXPECT().Dir("dir").Return(s.dir, nil)

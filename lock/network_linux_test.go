@@ -29,8 +29,9 @@ func bindfs(t *testing.T, dir string) string {
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(at, unix.MNT_DETACH)) })
 	d, err := osfs.New().Dir(at)
 	require.NoError(t, err)
-	local, err := fsys.Local(d)
+	loc, err := fsys.Locate(d)
 	require.NoError(t, err)
+	local := loc.Local
 	require.False(t, local)
 	return at
 }
@@ -41,7 +42,8 @@ func TestFUSELinks(t *testing.T) {
 	dir := bindfs(t, t.TempDir())
 	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
-	promised, err := fsys.Witnesses(d)
+	kind, err := fsys.Witnesses(d)
+	promised := kind != fsys.NoWitness
 	require.NoError(t, err)
 	f, err := d.Create("file", []byte("data"))
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ type Owner struct {
 	// exports a directory to other machines sees it as local, they do not.
 	Local bool
 	// Mount names the mounted file system that the owner saw the directory on,
-	// unless it is Local (see [github.com/dirlock/dirlock/fsys.Mounter]).
+	// unless it is Local (see [github.com/dirlock/dirlock/fsys.Localizer]).
 	Mount string
 }
 

@@ -151,7 +151,7 @@ func TestProcessForgets(t *testing.T) {
 	holder.must("forget", "ok")
 	d, err := osfs.New().Dir(dir)
 	require.NoError(t, err)
-	if yes, err := fsys.Witnesses(d); err == nil && yes {
+	if kind, err := fsys.Witnesses(d); err == nil && kind != fsys.NoWitness {
 		s, err := d.Read("L0")
 		require.NoError(t, err)
 		require.Equal(t, fsys.Held, s.Witness, "the garbage collector closed the file")

@@ -185,7 +185,7 @@ func (w *waiter) watch(b look) {
 		w.polls(errors.New("events are switched off"))
 		return
 	}
-	changed, stop, err := fsys.Notify(w.dir, levelName(b.level))
+	changed, stop, err := fsys.Watch(w.dir, levelName(b.level))
 	switch {
 	case err == nil:
 		w.changed, w.stops = changed, append(w.stops, stop)

@@ -162,11 +162,16 @@ func (d waitDir) List(prefix string) ([]string, error) {
 	return names, nil
 }
 
-func (d waitDir) Witnesses() (bool, error) { return d.witnesses, nil }
+func (d waitDir) Witnesses() (fsys.Witness, error) {
+	if !d.witnesses {
+		return fsys.NoWitness, nil
+	}
+	return fsys.Held, nil
+}
 
-func (d waitDir) Local() (bool, error) { return !d.remote, nil }
+func (d waitDir) Locate() (fsys.Location, error) { return fsys.Location{Local: !d.remote}, nil }
 
-func (d waitDir) Notify(name string) (<-chan struct{}, func(), error) {
+func (d waitDir) Watch(name string) (<-chan struct{}, func(), error) {
 	if d.onNotify != nil {
 		d.onNotify()
 	}

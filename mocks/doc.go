@@ -3,9 +3,8 @@
 // never edited:
 //
 //   - [github.com/dirlock/dirlock/mocks/gomocks]: typed mocks of every interface
-//     of packages lock, fsys and proc, for go.uber.org/mock. Mocks are called
-//     after their interface, except for the two of the name Notifier, which are
-//     MockDirNotifier (of fsys) and MockTableNotifier (of proc).
+//     of packages lock, fsys and proc, for go.uber.org/mock. The mock of an
+//     interface X is MockX.
 //   - [github.com/dirlock/dirlock/mocks/testifymocks]: mocks of
 //     lock.TryLocker and lock.TryLockerSafe, for github.com/stretchr/testify.
 //
@@ -19,5 +18,5 @@
 package mocks
 
 //go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/lock.go github.com/dirlock/dirlock/lock TryLocker,TryLockerSafe
-//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/fsys.go -mock_names=Notifier=MockDirNotifier github.com/dirlock/dirlock/fsys FS,Dir,File,Witnesser,Localizer,Mounter,Notifier,Preparer,Prepared,Sweeper
-//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/proc.go -mock_names=Notifier=MockTableNotifier github.com/dirlock/dirlock/proc Table,Notifier
+//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/fsys.go github.com/dirlock/dirlock/fsys FS,Dir,File,Wrapper,Opener,OpenDir,Witnesser,Localizer,Watcher,Preparer,Prepared,Sweeper
+//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -package=gomocks -destination=gomocks/proc.go github.com/dirlock/dirlock/proc Table,Notifier

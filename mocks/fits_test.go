@@ -31,14 +31,16 @@ var (
 	_ fsys.File      = (*gomocks.MockFile)(nil)
 	_ fsys.Witnesser = (*gomocks.MockWitnesser)(nil)
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
-	_ fsys.Notifier  = (*gomocks.MockDirNotifier)(nil)
-	_ fsys.Mounter   = (*gomocks.MockMounter)(nil)
+	_ fsys.Watcher   = (*gomocks.MockWatcher)(nil)
+	_ fsys.Opener    = (*gomocks.MockOpener)(nil)
+	_ fsys.OpenDir   = (*gomocks.MockOpenDir)(nil)
+	_ fsys.Wrapper   = (*gomocks.MockWrapper)(nil)
 	_ fsys.Preparer  = (*gomocks.MockPreparer)(nil)
 	_ fsys.Prepared  = (*gomocks.MockPrepared)(nil)
 	_ fsys.Sweeper   = (*gomocks.MockSweeper)(nil)
 
 	_ proc.Table    = (*gomocks.MockTable)(nil)
-	_ proc.Notifier = (*gomocks.MockTableNotifier)(nil)
+	_ proc.Notifier = (*gomocks.MockNotifier)(nil)
 
 	_ lock.TryLocker     = (*testifymocks.MockTryLocker)(nil)
 	_ lock.TryLockerSafe = (*testifymocks.MockTryLockerSafe)(nil)
@@ -56,12 +58,6 @@ func TestEveryInterfaceHasAMock(t *testing.T) {
 		require.NotEmpty(t, interfaces, "interfaces in %s", pkg)
 		for _, name := range interfaces {
 			mock := "Mock" + name
-			switch pkg + "." + name {
-			case "fsys.Notifier":
-				mock = "MockDirNotifier"
-			case "proc.Notifier":
-				mock = "MockTableNotifier"
-			}
 			assert.Contains(t, mocks, mock, "no mock of %s.%s: see mocks/doc.go", pkg, name)
 		}
 	}

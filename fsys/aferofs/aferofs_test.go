@@ -94,10 +94,12 @@ func TestMemory(t *testing.T) {
 	require.NoError(t, afs.MkdirAll("/dir", 0o755))
 	d, err := aferofs.New(afs).Dir("/dir")
 	require.NoError(t, err)
-	local, err := fsys.Local(d)
+	loc, err := fsys.Locate(d)
 	require.NoError(t, err)
+	local := loc.Local
 	require.True(t, local)
-	yes, err := fsys.Witnesses(d)
+	kind, err := fsys.Witnesses(d)
+	yes := kind != fsys.NoWitness
 	require.NoError(t, err)
 	require.False(t, yes)
 
@@ -113,7 +115,7 @@ func TestMemory(t *testing.T) {
 		require.ErrorIs(t, d.Replace("L0", name), fs.ErrInvalid)
 		_, err = f.Intact(name)
 		require.ErrorIs(t, err, fs.ErrInvalid)
-		_, _, err = fsys.Notify(d, name)
+		_, _, err = fsys.Watch(d, name)
 		require.ErrorIs(t, err, fs.ErrInvalid)
 	}
 	_, err = d.Create("long", make([]byte, fsys.MaxData+1))
@@ -185,7 +187,7 @@ func TestNotifyInABubble(t *testing.T) {
 		require.NoError(t, err)
 		another, err := aferofs.New(afero.NewBasePathFs(afs, "/")).Dir("/")
 		require.NoError(t, err)
-		changed, stop, err := fsys.Notify(another, "L0")
+		changed, stop, err := fsys.Watch(another, "L0")
 		require.NoError(t, err)
 		start := time.Now()
 		go func() {

@@ -43,13 +43,16 @@ type memDir struct {
 
 var (
 	_ fsys.Localizer = (*memDir)(nil)
-	_ fsys.Notifier  = (*memDir)(nil)
+	_ fsys.Watcher   = (*memDir)(nil)
 )
 
 func (d *memDir) Path() string { return d.path }
 
-// Local is true: see [Private] for file systems other than MemMapFs.
-func (d *memDir) Local() (bool, error) { return true, nil }
+// Locate says that the files are local: see [Private] for file systems other
+// than MemMapFs.
+func (d *memDir) Locate() (fsys.Location, error) {
+	return fsys.Location{Local: true, Mount: "memory", Direct: true}, nil
+}
 
 // tempName is used by one Create at a time.
 const tempName = osfs.TempPrefix + "create"
@@ -193,19 +196,19 @@ func (d *memDir) list(prefix string) ([]string, error) {
 // Notify knows of what adapters change, whichever they are, and of nothing
 // else. The channel is made by the caller's goroutine and no other goroutine is
 // needed, so that it works in a bubble of testing/synctest.
-func (d *memDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
+func (d *memDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
 	world.Lock()
 	defer world.Unlock()
 	path, err := d.join(name)
 	if err != nil {
-		return nil, nil, pathError("notify", path, err)
+		return nil, nil, pathError("watch", path, err)
 	}
 	file, _, err := d.lookup(path, nil)
 	if err == nil && file == nil {
 		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return nil, nil, pathError("notify", path, err)
+		return nil, nil, pathError("watch", path, err)
 	}
 	ch := make(chan struct{}, 1)
 	if world.waiters[file] == nil {

@@ -23,7 +23,7 @@ func (f exclusiveFS) Dir(name string) (fsys.Dir, error) {
 
 type exclusiveDir struct{ fsys.Dir }
 
-func (d exclusiveDir) Witnesses() (bool, error) { return fsys.Witnesses(d.Dir) }
+func (d exclusiveDir) Witnesses() (fsys.Witness, error) { return fsys.Witnesses(d.Dir) }
 
 func (d exclusiveDir) Read(name string) (fsys.Snapshot, error) {
 	operations.Add(1)

@@ -31,7 +31,7 @@ type broken struct {
 // dir is all that a directory in memory can do.
 type dir interface {
 	fsys.Localizer
-	fsys.Notifier
+	fsys.Watcher
 }
 
 func (b broken) Dir(name string) (fsys.Dir, error) {
@@ -117,11 +117,11 @@ func (d fakeDir) List(prefix string) ([]string, error) {
 	return d.dir.List(prefix)
 }
 
-func (d fakeDir) Notify(name string) (<-chan struct{}, func(), error) {
+func (d fakeDir) Watch(name string) (<-chan struct{}, func(), error) {
 	if d.notify != nil {
 		return d.notify(name)
 	}
-	return d.dir.Notify(name)
+	return d.dir.Watch(name)
 }
 
 type fakeFile struct {
@@ -466,7 +466,7 @@ func TestBroken(t *testing.T) {
 		{"Notify of nothing succeeds", []string{"notify: notify of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
-					changed, stop, err := d.Notify(name)
+					changed, stop, err := d.Watch(name)
 					if errors.Is(err, fs.ErrNotExist) {
 						ch := make(chan struct{}, 1)
 						ch <- struct{}{}
@@ -478,7 +478,7 @@ func TestBroken(t *testing.T) {
 		{"Notify closes the channel", []string{"notify: the channel was closed"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
-					_, stop, err := d.Notify(name)
+					_, stop, err := d.Watch(name)
 					closed := make(chan struct{})
 					close(closed)
 					return closed, stop, err
@@ -487,7 +487,7 @@ func TestBroken(t *testing.T) {
 		{"Notify is deaf", []string{"notify: no event in 30s after Remove"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
-					_, stop, err := d.Notify(name)
+					_, stop, err := d.Watch(name)
 					return make(chan struct{}), stop, err
 				}}
 			}},
@@ -504,7 +504,7 @@ func TestBroken(t *testing.T) {
 					for len(removed) > 0 {
 						<-removed
 					}
-					_, stop, err := d.Notify(name)
+					_, stop, err := d.Watch(name)
 					return removed, stop, err
 				}}
 			}},
@@ -564,7 +564,7 @@ func TestPlainPreparer(t *testing.T) {
 // boaster claims a witness that its files do not have.
 type boaster struct{ dir }
 
-func (boaster) Witnesses() (bool, error) { return true, nil }
+func (boaster) Witnesses() (fsys.Witness, error) { return fsys.Held, nil }
 
 // sweeper removes everything.
 type sweeper struct{ dir }

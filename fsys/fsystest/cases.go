@@ -597,7 +597,7 @@ func nothingLeft(w *world) error {
 // name, until it is closed, and FUSE tells its server of that a moment after.
 func (w *world) settles(want ...string) error {
 	tries := 0
-	if local, err := fsys.Local(w.Dir); local || err != nil {
+	if loc, err := fsys.Locate(w.Dir); loc.Local || err != nil {
 		tries = 100
 	}
 	for ; ; tries++ {
@@ -647,7 +647,8 @@ func sweep(w *world) error {
 }
 
 func witness(w *world) error {
-	yes, err := fsys.Witnesses(w.Dir)
+	kind, err := fsys.Witnesses(w.Dir)
+	yes := kind != fsys.NoWitness
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
 	}
@@ -696,7 +697,7 @@ func witness(w *world) error {
 }
 
 func witnessProbes(w *world) error {
-	if yes, err := fsys.Witnesses(w.Dir); err != nil || !yes {
+	if kind, err := fsys.Witnesses(w.Dir); err != nil || kind == fsys.NoWitness {
 		return errors.Join(errSkip, err)
 	}
 	f, err := w.Create("L0", payload(0))
@@ -728,7 +729,8 @@ func witnessProbes(w *world) error {
 }
 
 func prepare(w *world) error {
-	witness, err := fsys.Witnesses(w.Dir)
+	kind, err := fsys.Witnesses(w.Dir)
+	witness := kind != fsys.NoWitness
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
 	}
@@ -825,14 +827,14 @@ func (w *world) await(changed <-chan struct{}, after string) error {
 }
 
 func notify(w *world) error {
-	if _, ok := w.Dir.(fsys.Notifier); !ok {
+	if _, ok := w.Dir.(fsys.Watcher); !ok {
 		return errSkip
 	}
-	_, _, err := fsys.Notify(w.Dir, "L0")
+	_, _, err := fsys.Watch(w.Dir, "L0")
 	if errors.Is(err, errors.ErrUnsupported) {
 		return errSkip
 	}
-	if err := w.wantError(err, "notify", "L0", fs.ErrNotExist); err != nil {
+	if err := w.wantError(err, "watch", "L0", fs.ErrNotExist); err != nil {
 		return err
 	}
 	dirs, err := w.dirs()
@@ -864,16 +866,16 @@ func notify(w *world) error {
 		var channels []<-chan struct{}
 		var stops []func()
 		for _, d := range dirs {
-			changed, stop, err := fsys.Notify(d, "L0")
+			changed, stop, err := fsys.Watch(d, "L0")
 			if err != nil {
-				return fmt.Errorf("Notify: %w", err)
+				return fmt.Errorf("Watch: %w", err)
 			}
 			channels, stops = append(channels, changed), append(stops, stop)
 		}
 		// One that has stopped must not take the others with it.
-		_, stop, err := fsys.Notify(w.Dir, "L0")
+		_, stop, err := fsys.Watch(w.Dir, "L0")
 		if err != nil {
-			return fmt.Errorf("Notify: %w", err)
+			return fmt.Errorf("Watch: %w", err)
 		}
 		stop()
 		if err := change.do(); err != nil {
@@ -900,7 +902,7 @@ func notify(w *world) error {
 }
 
 func notifyEarly(w *world) error {
-	if _, ok := w.Dir.(fsys.Notifier); !ok {
+	if _, ok := w.Dir.(fsys.Watcher); !ok {
 		return errSkip
 	}
 	for range rounds {
@@ -911,7 +913,7 @@ func notifyEarly(w *world) error {
 		err = together(
 			func() error { return w.Remove("L0") },
 			func() error {
-				changed, stop, err := fsys.Notify(w.Dir, "L0")
+				changed, stop, err := fsys.Watch(w.Dir, "L0")
 				if errors.Is(err, fs.ErrNotExist) {
 					return nil
 				}

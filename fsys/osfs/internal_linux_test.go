@@ -126,14 +126,16 @@ func TestAbilitiesThatAreMissing(t *testing.T) {
 	d, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
 	b := bare{d}
-	yes, err := fsys.Local(b)
+	loc, err := fsys.Locate(b)
+	yes := loc.Local
 	require.NoError(t, err)
 	require.False(t, yes)
-	yes, err = fsys.Witnesses(b)
+	kind, err := fsys.Witnesses(b)
+	yes = kind != fsys.NoWitness
 	require.NoError(t, err)
 	require.False(t, yes)
 	require.NoError(t, fsys.Sweep(b))
-	_, _, err = fsys.Notify(b, "L0")
+	_, _, err = fsys.Watch(b, "L0")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
@@ -144,7 +146,7 @@ func TestEventsWereLost(t *testing.T) {
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
-	changed, stop, err := fsys.Notify(d, "L0")
+	changed, stop, err := fsys.Watch(d, "L0")
 	require.NoError(t, err)
 	defer stop()
 	events.mu.Lock()
@@ -165,7 +167,7 @@ func TestWatcherIsClosed(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	for range 10000 {
-		_, stop, err := fsys.Notify(d, "L0")
+		_, stop, err := fsys.Watch(d, "L0")
 		require.NoError(t, err)
 		stop()
 	}
@@ -177,7 +179,7 @@ func TestWatcherIsClosed(t *testing.T) {
 		for range watcher.Events { // until it is closed
 		}
 	}
-	_, stop, err := fsys.Notify(d, "L0")
+	_, stop, err := fsys.Watch(d, "L0")
 	require.NoError(t, err)
 	stop()
 	stop()
@@ -192,12 +194,12 @@ func TestNextFileTakesTheWatch(t *testing.T) {
 	for range 200 {
 		first, err := d.Create("L0", []byte("x"))
 		require.NoError(t, err)
-		one, stop1, err := fsys.Notify(d, "L0")
+		one, stop1, err := fsys.Watch(d, "L0")
 		require.NoError(t, err)
 		require.NoError(t, d.Remove("L0"))
 		second, err := d.Create("L0", []byte("x"))
 		require.NoError(t, err)
-		two, stop2, err := fsys.Notify(d, "L0")
+		two, stop2, err := fsys.Watch(d, "L0")
 		require.NoError(t, err)
 		// A late event of the first file may have the watch taken off and put
 		// on again at this moment.

@@ -4,7 +4,7 @@ package osfs
 
 import "errors"
 
-// Notify has no events to offer on these systems.
-func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
-	return nil, nil, pathError("notify", d.prefix+name, errors.ErrUnsupported)
+// Watch has no events to offer on these systems.
+func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	return nil, nil, pathError("watch", d.prefix+name, errors.ErrUnsupported)
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 )
 
-// Notify watches the file itself and not its directory, so that other files in
+// Watch watches the file itself and not its directory, so that other files in
 // it wake nobody. All waiters of the process share one watcher, for the system's limits count
 // watchers and not watches (inotify(7), max_user_instances); it exists while
 // somebody waits, and a tenth of a second longer.
-func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
+func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
 	path := d.prefix + name
 	if !validName(name) {
-		return nil, nil, pathError("notify", path, fs.ErrInvalid)
+		return nil, nil, pathError("watch", path, fs.ErrInvalid)
 	}
 	w := &waiter{path: path, changed: make(chan struct{}, 1)}
 	if err := events.add(w); err != nil {
-		return nil, nil, pathError("notify", path, err)
+		return nil, nil, pathError("watch", path, err)
 	}
 	return w.changed, func() { events.remove(w) }, nil
 }
 
-// waiter is one call of Notify.
+// waiter is one call of Watch.
 type waiter struct {
 	path    string
 	changed chan struct{} // of capacity 1: one "look again" stands for any number

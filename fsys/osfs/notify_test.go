@@ -24,10 +24,10 @@ func TestNotifyHardLinkAndRename(t *testing.T) {
 	if err := os.Link(filepath.Join(dir, "L1"), filepath.Join(dir, "L2")); err != nil {
 		t.Skip("no hard links: ", err)
 	}
-	one, stop1, err := fsys.Notify(d, "L1")
+	one, stop1, err := fsys.Watch(d, "L1")
 	require.NoError(t, err)
 	defer stop1()
-	two, stop2, err := fsys.Notify(d, "L2")
+	two, stop2, err := fsys.Watch(d, "L2")
 	require.NoError(t, err)
 	defer stop2()
 
@@ -51,7 +51,7 @@ func TestNotifyNextFileOfThatName(t *testing.T) {
 	first, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer first.Close()
-	one, stop, err := fsys.Notify(d, "L0")
+	one, stop, err := fsys.Watch(d, "L0")
 	require.NoError(t, err)
 	defer stop()
 	require.NoError(t, d.Remove("L0"))
@@ -59,7 +59,7 @@ func TestNotifyNextFileOfThatName(t *testing.T) {
 	require.NoError(t, err)
 	defer second.Close()
 
-	two, stop, err := fsys.Notify(d, "L0")
+	two, stop, err := fsys.Watch(d, "L0")
 	require.NoError(t, err)
 	defer stop()
 	<-one
@@ -75,17 +75,17 @@ func BenchmarkNotify(b *testing.B) {
 	defer f.Close()
 	b.Run("alone", func(b *testing.B) {
 		for b.Loop() {
-			_, stop, err := fsys.Notify(d, "L0")
+			_, stop, err := fsys.Watch(d, "L0")
 			require.NoError(b, err)
 			stop()
 		}
 	})
 	b.Run("beside another", func(b *testing.B) {
-		_, stop, err := fsys.Notify(d, "L0")
+		_, stop, err := fsys.Watch(d, "L0")
 		require.NoError(b, err)
 		defer stop()
 		for b.Loop() {
-			_, stop, err := fsys.Notify(d, "L0")
+			_, stop, err := fsys.Watch(d, "L0")
 			require.NoError(b, err)
 			stop()
 		}

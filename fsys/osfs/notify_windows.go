@@ -14,19 +14,19 @@ import (
 // 1.10) closes the handle of a watch that is removed a second time if an event
 // was on its way, and by then it may be the handle of another file, a witness
 // among others; and Add and Remove wait for ever for whoever receives events.
-func (d *osDir) Notify(name string) (changed <-chan struct{}, stop func(), err error) {
+func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
 	path := d.prefix + name
 	if !validName(name) {
-		return nil, nil, pathError("notify", path, fs.ErrInvalid)
+		return nil, nil, pathError("watch", path, fs.ErrInvalid)
 	}
 	w := &dirWatch{path: path, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := w.start(d.path); err != nil {
-		return nil, nil, pathError("notify", path, err)
+		return nil, nil, pathError("watch", path, err)
 	}
 	return w.changed, w.stop, nil
 }
 
-// dirWatch is one call of Notify.
+// dirWatch is one call of Watch.
 type dirWatch struct {
 	path    string
 	file    watchedFile

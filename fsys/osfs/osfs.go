@@ -39,7 +39,7 @@ type osFS struct{}
 var (
 	_ fsys.Witnesser = (*osDir)(nil)
 	_ fsys.Localizer = (*osDir)(nil)
-	_ fsys.Notifier  = (*osDir)(nil)
+	_ fsys.Watcher   = (*osDir)(nil)
 	_ fsys.Sweeper   = (*osDir)(nil)
 	_ fsys.File      = (*osFile)(nil)
 )
@@ -175,7 +175,7 @@ func (d *osDir) Replace(oldname, newname string) error {
 	if !validName(oldname) || !validName(newname) {
 		return pathError("replace", newpath, fs.ErrInvalid)
 	}
-	local, err := d.Local()
+	local, err := d.localOnce()
 	if err == nil && !local {
 		err = fmt.Errorf("%w in one step where other machines may reach the directory", errors.ErrUnsupported)
 	}
@@ -234,7 +234,15 @@ func (d *osDir) list(prefix string) ([]string, error) {
 	}
 }
 
-func (d *osDir) Witnesses() (bool, error) {
+func (d *osDir) Witnesses() (fsys.Witness, error) {
+	yes, err := d.witnessesOnce()
+	if err != nil || !yes {
+		return fsys.NoWitness, err
+	}
+	return fsys.Held, nil
+}
+
+func (d *osDir) witnessesOnce() (bool, error) {
 	if yes, ok := d.witness.known(); ok {
 		return yes, nil
 	}
@@ -247,7 +255,15 @@ func (d *osDir) Witnesses() (bool, error) {
 	return yes, nil
 }
 
-func (d *osDir) Local() (bool, error) {
+func (d *osDir) Locate() (fsys.Location, error) {
+	local, err := d.localOnce()
+	if err != nil {
+		return fsys.Location{}, err
+	}
+	return fsys.Location{Local: local, Mount: d.mount()}, nil
+}
+
+func (d *osDir) localOnce() (bool, error) {
 	if yes, ok := d.local.known(); ok {
 		return yes, nil
 	}

@@ -205,7 +205,8 @@ func TestGuardIsForLocalDirectories(t *testing.T) {
 func TestNoLocks(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	osfs.SetWitnesses(d, false)
-	yes, err := fsys.Witnesses(d)
+	kind, err := fsys.Witnesses(d)
+	yes := kind != fsys.NoWitness
 	require.NoError(t, err)
 	require.False(t, yes)
 	f, err := d.Create("L0", []byte("x"))
@@ -318,7 +319,7 @@ func try(args []string) {
 	_, create := d.Create("new", []byte("x"))
 	_, read := d.Read("L0")
 	_, witnesses := fsys.Witnesses(d)
-	_, _, notify := fsys.Notify(d, "L0")
+	_, _, notify := fsys.Watch(d, "L0")
 	for _, err := range []error{create, read, d.Replace("L0", "L1"), d.Remove("L0"), witnesses, notify} {
 		fmt.Println(errors.Is(err, fs.ErrPermission), err)
 	}
@@ -399,7 +400,7 @@ func TestNames(t *testing.T) {
 		require.ErrorIs(t, d.Remove(name), fs.ErrInvalid)
 		_, err = f.Intact(name)
 		require.ErrorIs(t, err, fs.ErrInvalid)
-		_, _, err = fsys.Notify(d, name)
+		_, _, err = fsys.Watch(d, name)
 		require.ErrorIs(t, err, fs.ErrInvalid)
 	}
 	_, err = d.Create("long", make([]byte, fsys.MaxData+1))
@@ -433,7 +434,7 @@ func TestDirectoryIsGoneOrReplaced(t *testing.T) {
 	check(fs.ErrNotExist)
 	_, err = fsys.Witnesses(openDir(t, dir))
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = openDir(t, dir).(fsys.Localizer).Local()
+	_, err = openDir(t, dir).(fsys.Localizer).Locate()
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
 	require.NoError(t, os.WriteFile(dir, nil, 0o644))

@@ -90,9 +90,9 @@ func TestLocal(t *testing.T) {
 		if _, err := os.Stat(dir); err != nil {
 			continue
 		}
-		local, err := fsys.Local(openDir(t, dir))
+		loc, err := fsys.Locate(openDir(t, dir))
 		require.NoError(t, err)
-		require.Equal(t, want, local, dir)
+		require.Equal(t, want, loc.Local, dir)
 	}
 }
 
@@ -111,8 +111,9 @@ func TestOverlay(t *testing.T) {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(base, "lower", "L2"), []byte("dead"), 0o644))
 		d := openDir(t, merged)
-		local, err := fsys.Local(d)
+		loc, err := fsys.Locate(d)
 		require.NoError(t, err)
+		local := loc.Local
 		require.True(t, local)
 		for _, way := range []uint32{osfs.ByUnnamed, osfs.ByLink, osfs.ByRename, osfs.ByGuard} {
 			osfs.SetWay(d, way)
@@ -150,10 +151,12 @@ func TestWayIn(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, d.Remove("way"))
 		require.NoError(t, f.Close())
-		witness, err := fsys.Witnesses(d)
+		kind, err := fsys.Witnesses(d)
+		witness := kind != fsys.NoWitness
 		require.NoError(t, err)
-		local, err := fsys.Local(d)
+		loc, err := fsys.Locate(d)
 		require.NoError(t, err)
+		local := loc.Local
 		way := map[uint32]string{
 			osfs.ByUnnamed: "unnamed file", osfs.ByLink: "link", osfs.ByRename: "rename", osfs.ByGuard: "guard",
 		}[osfs.Way(d)]

@@ -65,8 +65,8 @@ type osFile struct {
 
 func (d *osDir) create(path string, data []byte) (*osFile, error) {
 	// A file that was locked for nothing would be kept open.
-	if local, err := d.Local(); err == nil && !local {
-		if _, err := d.Witnesses(); err != nil {
+	if local, err := d.localOnce(); err == nil && !local {
+		if _, err := d.witnessesOnce(); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +180,7 @@ func (f *osFile) fill(data []byte) error {
 	// Over a network others would find an empty file, until this machine gets
 	// round to sending the data, or fails to. What a machine that loses power
 	// leaves on its own disk is incomplete too, but then its owner is dead.
-	if local, err := f.d.Local(); err != nil || !local {
+	if local, err := f.d.localOnce(); err != nil || !local {
 		if err := fsync(f.fd); err != nil && !lacks(err) {
 			return err
 		}
@@ -306,7 +306,7 @@ const (
 // be out of reach for every other.
 func (d *osDir) guarded(op func() error) error {
 	const lacking = "the file system has neither hard links nor a rename that refuses to replace"
-	if local, err := d.Local(); err != nil {
+	if local, err := d.localOnce(); err != nil {
 		return err
 	} else if !local {
 		return fmt.Errorf("%s, and other machines may reach it: %w", lacking, errors.ErrUnsupported)
@@ -405,7 +405,7 @@ func statID(st *unix.Stat_t) fsys.ID {
 
 // witnesses tries it on a file that it makes for that.
 func (d *osDir) witnesses() (bool, error) {
-	if local, err := d.Local(); err != nil || !local {
+	if local, err := d.localOnce(); err != nil || !local {
 		return d.witnessesByName()
 	}
 	if d.way.Load() == byUnnamed {

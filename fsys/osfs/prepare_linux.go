@@ -12,7 +12,7 @@ var _ fsys.Preparer = (*osDir)(nil)
 // Prepare makes an unnamed file that lacks nothing but the right data and the
 // name. Only Linux has such files; a temporary one would be seen, and could stay.
 func (d *osDir) Prepare(size int) (fsys.Prepared, error) {
-	if _, err := d.Witnesses(); err != nil {
+	if _, err := d.witnessesOnce(); err != nil {
 		return nil, err
 	}
 	if d.way.Load() != byUnnamed {

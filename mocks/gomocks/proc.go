@@ -114,32 +114,32 @@ func (c *MockTableSelfCall) DoAndReturn(f func() (proc.Identity, error)) *MockTa
 	return c
 }
 
-// MockTableNotifier is a mock of Notifier interface.
-type MockTableNotifier struct {
+// MockNotifier is a mock of Notifier interface.
+type MockNotifier struct {
 	ctrl     *gomock.Controller
-	recorder *MockTableNotifierMockRecorder
+	recorder *MockNotifierMockRecorder
 	isgomock struct{}
 }
 
-// MockTableNotifierMockRecorder is the mock recorder for MockTableNotifier.
-type MockTableNotifierMockRecorder struct {
-	mock *MockTableNotifier
+// MockNotifierMockRecorder is the mock recorder for MockNotifier.
+type MockNotifierMockRecorder struct {
+	mock *MockNotifier
 }
 
-// NewMockTableNotifier creates a new mock instance.
-func NewMockTableNotifier(ctrl *gomock.Controller) *MockTableNotifier {
-	mock := &MockTableNotifier{ctrl: ctrl}
-	mock.recorder = &MockTableNotifierMockRecorder{mock}
+// NewMockNotifier creates a new mock instance.
+func NewMockNotifier(ctrl *gomock.Controller) *MockNotifier {
+	mock := &MockNotifier{ctrl: ctrl}
+	mock.recorder = &MockNotifierMockRecorder{mock}
 	return mock
 }
 
 // EXPECT returns an object that allows the caller to indicate expected use.
-func (m *MockTableNotifier) EXPECT() *MockTableNotifierMockRecorder {
+func (m *MockNotifier) EXPECT() *MockNotifierMockRecorder {
 	return m.recorder
 }
 
 // Notify mocks base method.
-func (m *MockTableNotifier) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
+func (m *MockNotifier) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Notify", id)
 	ret0, _ := ret[0].(<-chan struct{})
@@ -149,37 +149,37 @@ func (m *MockTableNotifier) Notify(id proc.Identity) (<-chan struct{}, func(), e
 }
 
 // Notify indicates an expected call of Notify.
-func (mr *MockTableNotifierMockRecorder) Notify(id any) *MockTableNotifierNotifyCall {
+func (mr *MockNotifierMockRecorder) Notify(id any) *MockNotifierNotifyCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Notify", reflect.TypeOf((*MockTableNotifier)(nil).Notify), id)
-	return &MockTableNotifierNotifyCall{Call: call}
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Notify", reflect.TypeOf((*MockNotifier)(nil).Notify), id)
+	return &MockNotifierNotifyCall{Call: call}
 }
 
-// MockTableNotifierNotifyCall wrap *gomock.Call
-type MockTableNotifierNotifyCall struct {
+// MockNotifierNotifyCall wrap *gomock.Call
+type MockNotifierNotifyCall struct {
 	*gomock.Call
 }
 
 // Return rewrite *gomock.Call.Return
-func (c *MockTableNotifierNotifyCall) Return(ended <-chan struct{}, stop func(), err error) *MockTableNotifierNotifyCall {
+func (c *MockNotifierNotifyCall) Return(ended <-chan struct{}, stop func(), err error) *MockNotifierNotifyCall {
 	c.Call = c.Call.Return(ended, stop, err)
 	return c
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockTableNotifierNotifyCall) Do(f func(proc.Identity) (<-chan struct{}, func(), error)) *MockTableNotifierNotifyCall {
+func (c *MockNotifierNotifyCall) Do(f func(proc.Identity) (<-chan struct{}, func(), error)) *MockNotifierNotifyCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockTableNotifierNotifyCall) DoAndReturn(f func(proc.Identity) (<-chan struct{}, func(), error)) *MockTableNotifierNotifyCall {
+func (c *MockNotifierNotifyCall) DoAndReturn(f func(proc.Identity) (<-chan struct{}, func(), error)) *MockNotifierNotifyCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // Probe mocks base method.
-func (m *MockTableNotifier) Probe(id proc.Identity) (proc.State, string) {
+func (m *MockNotifier) Probe(id proc.Identity) (proc.State, string) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Probe", id)
 	ret0, _ := ret[0].(proc.State)
@@ -188,37 +188,37 @@ func (m *MockTableNotifier) Probe(id proc.Identity) (proc.State, string) {
 }
 
 // Probe indicates an expected call of Probe.
-func (mr *MockTableNotifierMockRecorder) Probe(id any) *MockTableNotifierProbeCall {
+func (mr *MockNotifierMockRecorder) Probe(id any) *MockNotifierProbeCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Probe", reflect.TypeOf((*MockTableNotifier)(nil).Probe), id)
-	return &MockTableNotifierProbeCall{Call: call}
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Probe", reflect.TypeOf((*MockNotifier)(nil).Probe), id)
+	return &MockNotifierProbeCall{Call: call}
 }
 
-// MockTableNotifierProbeCall wrap *gomock.Call
-type MockTableNotifierProbeCall struct {
+// MockNotifierProbeCall wrap *gomock.Call
+type MockNotifierProbeCall struct {
 	*gomock.Call
 }
 
 // Return rewrite *gomock.Call.Return
-func (c *MockTableNotifierProbeCall) Return(arg0 proc.State, arg1 string) *MockTableNotifierProbeCall {
+func (c *MockNotifierProbeCall) Return(arg0 proc.State, arg1 string) *MockNotifierProbeCall {
 	c.Call = c.Call.Return(arg0, arg1)
 	return c
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockTableNotifierProbeCall) Do(f func(proc.Identity) (proc.State, string)) *MockTableNotifierProbeCall {
+func (c *MockNotifierProbeCall) Do(f func(proc.Identity) (proc.State, string)) *MockNotifierProbeCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockTableNotifierProbeCall) DoAndReturn(f func(proc.Identity) (proc.State, string)) *MockTableNotifierProbeCall {
+func (c *MockNotifierProbeCall) DoAndReturn(f func(proc.Identity) (proc.State, string)) *MockNotifierProbeCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // Self mocks base method.
-func (m *MockTableNotifier) Self() (proc.Identity, error) {
+func (m *MockNotifier) Self() (proc.Identity, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Self")
 	ret0, _ := ret[0].(proc.Identity)
@@ -227,31 +227,31 @@ func (m *MockTableNotifier) Self() (proc.Identity, error) {
 }
 
 // Self indicates an expected call of Self.
-func (mr *MockTableNotifierMockRecorder) Self() *MockTableNotifierSelfCall {
+func (mr *MockNotifierMockRecorder) Self() *MockNotifierSelfCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Self", reflect.TypeOf((*MockTableNotifier)(nil).Self))
-	return &MockTableNotifierSelfCall{Call: call}
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Self", reflect.TypeOf((*MockNotifier)(nil).Self))
+	return &MockNotifierSelfCall{Call: call}
 }
 
-// MockTableNotifierSelfCall wrap *gomock.Call
-type MockTableNotifierSelfCall struct {
+// MockNotifierSelfCall wrap *gomock.Call
+type MockNotifierSelfCall struct {
 	*gomock.Call
 }
 
 // Return rewrite *gomock.Call.Return
-func (c *MockTableNotifierSelfCall) Return(arg0 proc.Identity, arg1 error) *MockTableNotifierSelfCall {
+func (c *MockNotifierSelfCall) Return(arg0 proc.Identity, arg1 error) *MockNotifierSelfCall {
 	c.Call = c.Call.Return(arg0, arg1)
 	return c
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockTableNotifierSelfCall) Do(f func() (proc.Identity, error)) *MockTableNotifierSelfCall {
+func (c *MockNotifierSelfCall) Do(f func() (proc.Identity, error)) *MockNotifierSelfCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockTableNotifierSelfCall) DoAndReturn(f func() (proc.Identity, error)) *MockTableNotifierSelfCall {
+func (c *MockNotifierSelfCall) DoAndReturn(f func() (proc.Identity, error)) *MockNotifierSelfCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

@@ -290,25 +290,32 @@ func (d procDir) List(string) ([]string, error) {
 	return a.names, a.err
 }
 
-func (d procDir) Witnesses() (bool, error) {
+func (d procDir) Witnesses() (fsys.Witness, error) {
+	yes := d.p.rules.Witness
 	if d.p.rules.Faults {
 		a := d.p.do(call{kind: opWitnesses})
-		return a.yes, a.err
+		if a.err != nil {
+			return fsys.NoWitness, a.err
+		}
+		yes = a.yes
 	}
-	return d.p.rules.Witness, nil
+	if !yes {
+		return fsys.NoWitness, nil
+	}
+	return fsys.Held, nil
 }
 
-func (d procDir) Local() (bool, error) {
+func (d procDir) Locate() (fsys.Location, error) {
 	if d.p.rules.Faults {
 		a := d.p.do(call{kind: opLocal})
-		return a.yes, a.err
+		return fsys.Location{Local: a.yes}, a.err
 	}
-	return !d.p.rules.Network, nil
+	return fsys.Location{Local: !d.p.rules.Network}, nil
 }
 
 type notifyDir struct{ procDir }
 
-func (d notifyDir) Notify(name string) (<-chan struct{}, func(), error) {
+func (d notifyDir) Watch(name string) (<-chan struct{}, func(), error) {
 	if a := d.p.do(call{kind: opNotify, name: name}); a.err != nil {
 		return nil, nil, a.err
 	}

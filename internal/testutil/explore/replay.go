@@ -432,9 +432,13 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 			step.Result = "gone"
 		}
 	case opWitnesses:
-		p.a.yes, p.a.err = d.Witnesses()
+		var kind fsys.Witness
+		kind, p.a.err = d.Witnesses()
+		p.a.yes = kind != fsys.NoWitness
 	case opLocal:
-		p.a.yes, p.a.err = d.Local()
+		var loc fsys.Location
+		loc, p.a.err = d.Locate()
+		p.a.yes = loc.Local
 	}
 	if x.kind() == actFailDone && p.a.err == nil {
 		p.a.err = pathError(c, ErrInjected)

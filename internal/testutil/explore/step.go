@@ -1,6 +1,10 @@
 package explore
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dirlock/dirlock/fsys"
+)
 
 // An action is one step of a schedule: what happens, and to whom.
 type action uint16
@@ -335,12 +339,12 @@ func (m *model) step(s *state, t int, how action) *violation {
 	case opRead:
 		if th.half != 0 {
 			f := &s.f[m.halfFile(th)]
-			w := result(1) // free
+			w := result(fsys.Free)
 			if f.open && !s.ownerDead(f.owner) && m.place(p, f.owner) != placeBoot {
-				w = 2
+				w = result(fsys.Held)
 			}
 			if how == actFail {
-				w = 0
+				w = result(fsys.NoWitness)
 			}
 			r = th.half | w<<14
 			th.half = 0

@@ -56,8 +56,7 @@ type dir struct {
 var (
 	_ fsys.Witnesser = (*dir)(nil)
 	_ fsys.Localizer = (*dir)(nil)
-	_ fsys.Mounter   = (*dir)(nil)
-	_ fsys.Notifier  = (*dir)(nil)
+	_ fsys.Watcher   = (*dir)(nil)
 	_ fsys.Sweeper   = (*dir)(nil)
 	_ fsys.Preparer  = (*dir)(nil)
 )
@@ -108,19 +107,17 @@ func (d *dir) List(prefix string) ([]string, error) {
 	return d.Dir.List(prefix)
 }
 
-func (d *dir) Witnesses() (bool, error) {
+func (d *dir) Witnesses() (fsys.Witness, error) {
 	if err := d.step("witnesses", ""); err != nil {
-		return false, err
+		return fsys.NoWitness, err
 	}
 	return fsys.Witnesses(d.Dir)
 }
 
-func (d *dir) Local() (bool, error) { return fsys.Local(d.Dir) }
+func (d *dir) Locate() (fsys.Location, error) { return fsys.Locate(d.Dir) }
 
-func (d *dir) Mount() (string, error) { return fsys.Mount(d.Dir), nil }
-
-func (d *dir) Notify(name string) (<-chan struct{}, func(), error) {
-	return fsys.Notify(d.Dir, name)
+func (d *dir) Watch(name string) (<-chan struct{}, func(), error) {
+	return fsys.Watch(d.Dir, name)
 }
 
 func (d *dir) Sweep() error {

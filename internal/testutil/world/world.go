@@ -140,10 +140,15 @@ var (
 func (d *Dir) Path() string { return Path }
 
 // Witnesses reports whether the world has witnesses.
-func (d *Dir) Witnesses() (bool, error) { return !d.p.w.NoWitness, nil }
+func (d *Dir) Witnesses() (fsys.Witness, error) {
+	if d.p.w.NoWitness {
+		return fsys.NoWitness, nil
+	}
+	return fsys.Held, nil
+}
 
-// Local reports whether only this machine can reach the directory.
-func (d *Dir) Local() (bool, error) { return !d.p.w.Network, nil }
+// Locate reports whether only this machine can reach the directory.
+func (d *Dir) Locate() (fsys.Location, error) { return fsys.Location{Local: !d.p.w.Network}, nil }
 
 // begin starts an operation; unless there is an error, the caller unlocks.
 func (d *Dir) begin(op, name string) error {
