@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -105,6 +106,9 @@ type osDir struct {
 	witness answer
 	local   answer
 	osState
+
+	mounted   sync.Once
+	mountName string
 }
 
 // answer is a yes or no that is found out once, and never changes after that.
@@ -260,7 +264,8 @@ func (d *osDir) Locate() (fsys.Location, error) {
 	if err != nil {
 		return fsys.Location{}, err
 	}
-	return fsys.Location{Local: local, Mount: d.mount()}, nil
+	d.mounted.Do(func() { d.mountName = d.mount() })
+	return fsys.Location{Local: local, Mount: d.mountName}, nil
 }
 
 func (d *osDir) localOnce() (bool, error) {
