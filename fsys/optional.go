@@ -124,6 +124,9 @@ type Location struct {
 	// machine's kernel. A network file system, one shared with virtual machines
 	// or their host, and one that is not known are not local.
 	Local bool
+	// Type is the type of file system, such as "ext4" or "overlay", or empty if
+	// it is not known. It has neither spaces nor control characters.
+	Type string
 	// Mount names the mounted file system, or is empty if it has no name. One
 	// file system can be mounted more than once by one kernel: over a network
 	// by two containers, or as the upper layer of an overlay. The kernel then
