@@ -183,7 +183,8 @@ type Preparer interface {
 	Dir
 	// Prepare makes ready for one Create, of about so many bytes of data. It
 	// leaves nothing in the directory that anybody could see, or that would stay
-	// if this process died. It fails with an error that matches
+	// if this process died. What it made stays ready if an [OpenDir] that it is
+	// of is closed. It fails with an error that matches
 	// errors.ErrUnsupported where that is not possible.
 	Prepare(size int) (Prepared, error)
 }
@@ -191,13 +192,14 @@ type Preparer interface {
 // Prepared is what [Preparer.Prepare] has made ready. It is not safe for
 // concurrent use.
 type Prepared interface {
-	// Create is [Dir.Create] of the directory that this is of. After
-	// fs.ErrExist or [ErrBusy] it can be called again. After success, or any
-	// other error, this is used up, and need not be closed.
-	Create(name string, data []byte) (File, error)
+	// CreateIn is d.Create(name, data), and faster if d is the directory in
+	// which this was prepared, even if it was closed and opened again since.
+	// After fs.ErrExist or [ErrBusy] it can be called again. After success, or
+	// any other error, this is used up, and need not be closed.
+	CreateIn(d Dir, name string, data []byte) (File, error)
 
 	// Close lets go of what was made ready. If it is used up, there is nothing to
-	// let go of: the file that Create made is closed by its own Close.
+	// let go of: the file that CreateIn made is closed by its own Close.
 	Close() error
 }
 

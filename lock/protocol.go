@@ -218,7 +218,7 @@ func (l *DirLock) publish(name string, data []byte) (fsys.File, error) {
 	if l.ready.file == nil {
 		return l.dir.Create(name, data)
 	}
-	f, err := l.ready.file.Create(name, data)
+	f, err := l.ready.file.CreateIn(l.dir, name, data)
 	if !taken(err) {
 		l.ready.file = nil
 	}

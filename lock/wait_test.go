@@ -89,7 +89,7 @@ func (d waitDir) Prepare(int) (fsys.Prepared, error) {
 
 type waitPrepared struct{ d waitDir }
 
-func (p waitPrepared) Create(name string, data []byte) (fsys.File, error) {
+func (p waitPrepared) CreateIn(_ fsys.Dir, name string, data []byte) (fsys.File, error) {
 	f, err := p.d.Create(name, data)
 	if err == nil {
 		_ = p.Close()

@@ -543,7 +543,7 @@ func (p preparer) Prepare(int) (fsys.Prepared, error) {
 	return plain{p}, nil
 }
 
-func (p plain) Create(name string, data []byte) (fsys.File, error) {
+func (p plain) CreateIn(_ fsys.Dir, name string, data []byte) (fsys.File, error) {
 	if p.create != nil {
 		return p.create(name, data)
 	}

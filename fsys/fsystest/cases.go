@@ -736,7 +736,7 @@ func prepare(w *world) error {
 	}
 	publish := func(p fsys.Prepared, data []byte) error {
 		sent := bytes.Clone(data)
-		f, err := p.Create("L0", sent)
+		f, err := p.CreateIn(w.Dir, "L0", sent)
 		if err != nil {
 			return fmt.Errorf("Create: %w", err)
 		}
@@ -776,7 +776,7 @@ func prepare(w *world) error {
 			return err
 		}
 		for _, data := range [][]byte{bytes.Repeat([]byte("x"), fsys.MaxData), payload(1)} {
-			_, err := p.Create("L0", data)
+			_, err := p.CreateIn(w.Dir, "L0", data)
 			if err := w.wantError(err, "create", "L0", fs.ErrExist); err != nil {
 				return err
 			}
@@ -800,7 +800,7 @@ func prepare(w *world) error {
 		if p, err = fsys.Prepare(w.Dir, size); err != nil {
 			return fmt.Errorf("Prepare: %w", err)
 		}
-		_, err = p.Create("L0", make([]byte, fsys.MaxData+1))
+		_, err = p.CreateIn(w.Dir, "L0", make([]byte, fsys.MaxData+1))
 		if err := w.wantError(err, "create", "L0", fs.ErrInvalid); err != nil {
 			return err
 		}

@@ -90,13 +90,11 @@ func TestPreparedInVain(t *testing.T) {
 			t.Skip(err)
 		}
 		require.NoError(t, err)
-		o := p.(*osPrepared)
-		o.d = here.(*osDir)
-		return o
+		return p.(*osPrepared)
 	}
 
 	p := prepared()
-	f, err := p.Create("L0", []byte("x"))
+	f, err := p.CreateIn(here, "L0", []byte("x"))
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
 	s, err := here.Read("L0")
@@ -106,11 +104,11 @@ func TestPreparedInVain(t *testing.T) {
 
 	p = prepared()
 	for range 3 {
-		_, err := p.Create("L0", []byte("y"))
+		_, err := p.CreateIn(here, "L0", []byte("y"))
 		require.ErrorIs(t, err, fs.ErrExist)
 	}
 	require.NoError(t, errors.Join(here.Remove("L0"), f.Close()))
-	f, err = p.Create("L0", []byte("y"))
+	f, err = p.CreateIn(here, "L0", []byte("y"))
 	require.NoError(t, err)
 	require.NoError(t, errors.Join(here.Remove("L0"), f.Close()))
 }

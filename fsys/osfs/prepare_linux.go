@@ -25,17 +25,17 @@ func (d *osDir) Prepare(size int) (fsys.Prepared, error) {
 	if err != nil {
 		return nil, pathError("prepare", d.path, err)
 	}
-	return &osPrepared{d, f}, nil
+	return &osPrepared{f}, nil
 }
 
 type osPrepared struct {
-	d *osDir
 	f *osFile // nil when it is used up
 }
 
-func (p *osPrepared) Create(name string, data []byte) (fsys.File, error) {
-	if p.f != nil && validName(name) && len(data) <= fsys.MaxData {
-		path := p.d.prefix + name
+func (p *osPrepared) CreateIn(dir fsys.Dir, name string, data []byte) (fsys.File, error) {
+	d, ok := dir.(*osDir)
+	if ok && p.f != nil && validName(name) && len(data) <= fsys.MaxData {
+		path := d.prefix + name
 		err := p.f.fill(data)
 		if err == nil {
 			err = p.f.linkAs(path)
@@ -43,7 +43,7 @@ func (p *osPrepared) Create(name string, data []byte) (fsys.File, error) {
 		switch {
 		case err == nil:
 			f := p.f
-			p.f = nil
+			p.f, f.d = nil, d
 			return f, nil
 		case errors.Is(err, fs.ErrExist):
 			return nil, pathError("create", path, err)
@@ -52,7 +52,7 @@ func (p *osPrepared) Create(name string, data []byte) (fsys.File, error) {
 	// It is of no use: it cannot be linked at all, or not there, because the
 	// directory is another one by now.
 	_ = p.Close()
-	return p.d.Create(name, data)
+	return dir.Create(name, data)
 }
 
 func (p *osPrepared) Close() error {

@@ -7,9 +7,8 @@ package gomocks
 import (
 	reflect "reflect"
 
-	gomock "go.uber.org/mock/gomock"
-
 	fsys "github.com/dirlock/dirlock/fsys"
+	gomock "go.uber.org/mock/gomock"
 )
 
 // MockFS is a mock of FS interface.
@@ -2550,41 +2549,41 @@ func (c *MockPreparedCloseCall) DoAndReturn(f func() error) *MockPreparedCloseCa
 	return c
 }
 
-// Create mocks base method.
-func (m *MockPrepared) Create(name string, data []byte) (fsys.File, error) {
+// CreateIn mocks base method.
+func (m *MockPrepared) CreateIn(d fsys.Dir, name string, data []byte) (fsys.File, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Create", name, data)
+	ret := m.ctrl.Call(m, "CreateIn", d, name, data)
 	ret0, _ := ret[0].(fsys.File)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// Create indicates an expected call of Create.
-func (mr *MockPreparedMockRecorder) Create(name, data any) *MockPreparedCreateCall {
+// CreateIn indicates an expected call of CreateIn.
+func (mr *MockPreparedMockRecorder) CreateIn(d, name, data any) *MockPreparedCreateInCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Create", reflect.TypeOf((*MockPrepared)(nil).Create), name, data)
-	return &MockPreparedCreateCall{Call: call}
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateIn", reflect.TypeOf((*MockPrepared)(nil).CreateIn), d, name, data)
+	return &MockPreparedCreateInCall{Call: call}
 }
 
-// MockPreparedCreateCall wrap *gomock.Call
-type MockPreparedCreateCall struct {
+// MockPreparedCreateInCall wrap *gomock.Call
+type MockPreparedCreateInCall struct {
 	*gomock.Call
 }
 
 // Return rewrite *gomock.Call.Return
-func (c *MockPreparedCreateCall) Return(arg0 fsys.File, arg1 error) *MockPreparedCreateCall {
+func (c *MockPreparedCreateInCall) Return(arg0 fsys.File, arg1 error) *MockPreparedCreateInCall {
 	c.Call = c.Call.Return(arg0, arg1)
 	return c
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockPreparedCreateCall) Do(f func(string, []byte) (fsys.File, error)) *MockPreparedCreateCall {
+func (c *MockPreparedCreateInCall) Do(f func(fsys.Dir, string, []byte) (fsys.File, error)) *MockPreparedCreateInCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockPreparedCreateCall) DoAndReturn(f func(string, []byte) (fsys.File, error)) *MockPreparedCreateCall {
+func (c *MockPreparedCreateInCall) DoAndReturn(f func(fsys.Dir, string, []byte) (fsys.File, error)) *MockPreparedCreateInCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

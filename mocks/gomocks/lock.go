@@ -7,9 +7,8 @@ package gomocks
 import (
 	reflect "reflect"
 
-	gomock "go.uber.org/mock/gomock"
-
 	lock "github.com/dirlock/dirlock/lock"
+	gomock "go.uber.org/mock/gomock"
 )
 
 // MockTryLocker is a mock of TryLocker interface.

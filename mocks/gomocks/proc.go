@@ -7,9 +7,8 @@ package gomocks
 import (
 	reflect "reflect"
 
-	gomock "go.uber.org/mock/gomock"
-
 	proc "github.com/dirlock/dirlock/proc"
+	gomock "go.uber.org/mock/gomock"
 )
 
 // MockTable is a mock of Table interface.

@@ -5,9 +5,8 @@
 package testifymocks
 
 import (
-	mock "github.com/stretchr/testify/mock"
-
 	"github.com/dirlock/dirlock/lock"
+	mock "github.com/stretchr/testify/mock"
 )
 
 // NewMockTryLocker creates a new instance of MockTryLocker. It also registers a testing interface on the mock and a cleanup function to assert the mocks expectations.

@@ -132,24 +132,27 @@ func (d *dir) Prepare(size int) (fsys.Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &prepared{p, d}, nil
+	return &prepared{p}, nil
 }
 
 type prepared struct {
 	fsys.Prepared
-	d *dir
 }
 
-func (p *prepared) Create(name string, data []byte) (fsys.File, error) {
-	if err := p.d.step("create", name); err != nil {
+func (p *prepared) CreateIn(in fsys.Dir, name string, data []byte) (fsys.File, error) {
+	d, ok := in.(*dir)
+	if !ok {
+		return p.Prepared.CreateIn(in, name, data)
+	}
+	if err := d.step("create", name); err != nil {
 		_ = p.Close()
 		return nil, err
 	}
-	f, err := p.Prepared.Create(name, data)
+	f, err := p.Prepared.CreateIn(d.Dir, name, data)
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, p.d}, nil
+	return &file{f, d}, nil
 }
 
 type file struct {
