@@ -8,8 +8,9 @@
 // (events instead of polling), [Preparer] (half of a Create ahead of time) and
 // [Sweeper] (temporary files of the dead).
 //
-// Package osfs is the backend for the real file system. Package aferofs adapts
-// github.com/spf13/afero. Package fsystest checks any backend, yours included.
+// Package osfs is the backend for the real file system, package memfs one in
+// memory for tests. Package aferofs adapts github.com/spf13/afero. Package
+// fsystest checks any backend, yours included.
 package fsys
 
 import "errors"

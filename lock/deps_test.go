@@ -38,6 +38,14 @@ func TestDependencies(t *testing.T) {
 			"golang.org/x/sys/unix",
 			"golang.org/x/sys/windows",
 		},
+		"fsys/memfs": {
+			module + "/fsys",
+			module + "/fsys/memfs",
+			module + "/proc",
+			"golang.org/x/sys/unix",
+			"golang.org/x/sys/windows",
+			"golang.org/x/sys/windows/registry",
+		},
 		"proc": {
 			module + "/proc",
 			"golang.org/x/sys/unix",

@@ -2,29 +2,22 @@ package lock_test
 
 import (
 	"fmt"
-	"log"
 
-	"github.com/spf13/afero"
-
-	"github.com/dirlock/dirlock/fsys/aferofs"
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/lock"
-	"github.com/dirlock/dirlock/proc"
 	"github.com/dirlock/dirlock/proc/proctest"
 )
 
-// A test without a disk: an in-memory file system, and invented processes. Each
-// process is the process table that it sees.
+// A test without a disk: a file system in memory, and invented processes that
+// share it. Each process is the process table that it sees.
 func Example_inMemory() {
-	disk := afero.NewMemMapFs()
-	if err := disk.MkdirAll("/srv/data", 0o755); err != nil {
-		log.Fatal(err)
-	}
+	disk := memfs.New("/srv/data")
 	processes := proctest.NewFake()
 	server, backup := processes.Start("server"), processes.Start("backup")
 
 	// What the code under test gets is a lock.TryLockerSafe.
-	newLock := func(p proc.Table) lock.TryLockerSafe {
-		return lock.New("/srv/data", lock.WithFS(aferofs.New(disk)), lock.WithProcesses(p))
+	newLock := func(p *proctest.FakeProcess) lock.TryLockerSafe {
+		return lock.New("/srv/data", lock.WithFS(disk.As(p)), lock.WithProcesses(p))
 	}
 	a, b := newLock(server), newLock(backup)
 

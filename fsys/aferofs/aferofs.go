@@ -9,7 +9,8 @@
 //   - [afero.MemMapFs], and BasePathFs over it: operations take turns, with
 //     those of every other adapter in the process. They are atomic between
 //     goroutines that all go through adapters, be they of one MemMapFs or of
-//     views of it.
+//     views of it. Its files have no witness, so that only the process table tells
+//     who is dead; for tests, package memfs is the better choice.
 //   - Everything else, among it [afero.ReadOnlyFs], [afero.CopyOnWriteFs],
 //     [afero.CacheOnReadFs] and [afero.RegexpFs], is refused with an error that
 //     matches [errors.ErrUnsupported], unless the caller vouches for it: see

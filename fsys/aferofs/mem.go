@@ -193,7 +193,7 @@ func (d *memDir) list(prefix string) ([]string, error) {
 	return names, err
 }
 
-// Notify knows of what adapters change, whichever they are, and of nothing
+// Watch knows of what adapters change, whichever they are, and of nothing
 // else. The channel is made by the caller's goroutine and no other goroutine is
 // needed, so that it works in a bubble of testing/synctest.
 func (d *memDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {

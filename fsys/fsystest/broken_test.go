@@ -58,7 +58,7 @@ type fakeDir struct {
 	replace func(oldname, newname string) error
 	remove  func(name string) error
 	list    func(prefix string) ([]string, error)
-	notify  func(name string) (<-chan struct{}, func(), error)
+	watch   func(name string) (<-chan struct{}, func(), error)
 	intact  func(f fsys.File, name string) (bool, error)
 }
 
@@ -118,8 +118,8 @@ func (d fakeDir) List(prefix string) ([]string, error) {
 }
 
 func (d fakeDir) Watch(name string) (<-chan struct{}, func(), error) {
-	if d.notify != nil {
-		return d.notify(name)
+	if d.watch != nil {
+		return d.watch(name)
 	}
 	return d.dir.Watch(name)
 }
@@ -463,9 +463,9 @@ func TestBroken(t *testing.T) {
 						return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
 					}}
 			}},
-		{"Notify of nothing succeeds", []string{"notify: notify of L0 succeeded"},
+		{"Watch of nothing succeeds", []string{"watch: watch of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
-				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
+				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					changed, stop, err := d.Watch(name)
 					if errors.Is(err, fs.ErrNotExist) {
 						ch := make(chan struct{}, 1)
@@ -475,23 +475,23 @@ func TestBroken(t *testing.T) {
 					return changed, stop, err
 				}}
 			}},
-		{"Notify closes the channel", []string{"notify: the channel was closed"},
+		{"Watch closes the channel", []string{"watch: the channel was closed"},
 			func(_ afero.Fs, d dir) fsys.Dir {
-				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
+				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					_, stop, err := d.Watch(name)
 					closed := make(chan struct{})
 					close(closed)
 					return closed, stop, err
 				}}
 			}},
-		{"Notify is deaf", []string{"notify: no event in 30s after Remove"},
+		{"Watch is deaf", []string{"watch: no event in 30s after Remove"},
 			func(_ afero.Fs, d dir) fsys.Dir {
-				return fakeDir{dir: d, notify: func(name string) (<-chan struct{}, func(), error) {
+				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					_, stop, err := d.Watch(name)
 					return make(chan struct{}), stop, err
 				}}
 			}},
-		{"Notify misses a replacement", []string{"notify: no event in 30s after Replace by another file"},
+		{"Watch misses a replacement", []string{"watch: no event in 30s after Replace by another file"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				once.Do(func() { removed = make(chan struct{}, 100) })
 				return fakeDir{dir: d, remove: func(name string) error {
@@ -500,7 +500,7 @@ func TestBroken(t *testing.T) {
 						removed <- struct{}{}
 					}
 					return err
-				}, notify: func(name string) (<-chan struct{}, func(), error) {
+				}, watch: func(name string) (<-chan struct{}, func(), error) {
 					for len(removed) > 0 {
 						<-removed
 					}

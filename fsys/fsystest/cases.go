@@ -37,8 +37,8 @@ var cases = []testCase{
 	{"witness", "a held witness proves that the owner lives, and a free one that it is dead", witness},
 	{"witness probes", "probing must disturb neither the owner nor another prober", witnessProbes},
 	{"prepare", "what a waiter has made ready must be seen by nobody before the waiter owns the lock, and be like any other file then", prepare},
-	{"notify", "a waiter that misses the release sleeps while the lock is free", notify},
-	{"notify early", "the lock may be released while the waiter begins to wait", notifyEarly},
+	{"watch", "a waiter that misses the release sleeps while the lock is free", watch},
+	{"watch early", "the lock may be released while the waiter begins to wait", watchEarly},
 }
 
 func payload(seed int) []byte {
@@ -648,11 +648,10 @@ func sweep(w *world) error {
 
 func witness(w *world) error {
 	kind, err := fsys.Witnesses(w.Dir)
-	yes := kind != fsys.NoWitness
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
 	}
-	if !yes {
+	if kind == fsys.NoWitness {
 		return errSkip
 	}
 	f, err := w.Create("L0", payload(0))
@@ -671,7 +670,7 @@ func witness(w *world) error {
 		return err
 	}
 	for _, d := range dirs {
-		if err := look(d, "L0", fsys.Held); err != nil {
+		if err := look(d, "L0", kind); err != nil {
 			return fmt.Errorf("after Create: %w", err)
 		}
 	}
@@ -690,15 +689,19 @@ func witness(w *world) error {
 	case err != nil:
 		return err
 	}
-	if err := look(w.Dir, "L0", fsys.Held); err != nil {
+	if err := look(w.Dir, "L0", kind); err != nil {
 		return fmt.Errorf("after Replace: %w", err)
 	}
 	return f.Close()
 }
 
 func witnessProbes(w *world) error {
-	if kind, err := fsys.Witnesses(w.Dir); err != nil || kind == fsys.NoWitness {
-		return errors.Join(errSkip, err)
+	kind, err := fsys.Witnesses(w.Dir)
+	if err != nil {
+		return fmt.Errorf("Witnesses: %w", err)
+	}
+	if kind == fsys.NoWitness {
+		return errSkip
 	}
 	f, err := w.Create("L0", payload(0))
 	if err != nil {
@@ -719,7 +722,7 @@ func witnessProbes(w *world) error {
 		}
 		return together(prober, prober, prober, prober)
 	}
-	if err := probe(fsys.Held); err != nil {
+	if err := probe(kind); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
@@ -730,7 +733,6 @@ func witnessProbes(w *world) error {
 
 func prepare(w *world) error {
 	kind, err := fsys.Witnesses(w.Dir)
-	witness := kind != fsys.NoWitness
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
 	}
@@ -748,8 +750,8 @@ func prepare(w *world) error {
 		switch {
 		case err != nil || !bytes.Equal(s.Data, data):
 			return fmt.Errorf("Create of %d bytes: Read got %d bytes, equal: %v, error: %v", len(data), len(s.Data), bytes.Equal(s.Data, data), err)
-		case witness && s.Witness != fsys.Held:
-			return fmt.Errorf("after Create the witness is %v, want %v", s.Witness, fsys.Held)
+		case kind != fsys.NoWitness && s.Witness != kind:
+			return fmt.Errorf("after Create the witness is %v, want %v", s.Witness, kind)
 		}
 		if ok, err := f.Intact("L0"); err != nil || !ok {
 			return fmt.Errorf("Intact after Create: %v, %v", ok, err)
@@ -826,7 +828,7 @@ func (w *world) await(changed <-chan struct{}, after string) error {
 	}
 }
 
-func notify(w *world) error {
+func watch(w *world) error {
 	if _, ok := w.Dir.(fsys.Watcher); !ok {
 		return errSkip
 	}
@@ -901,7 +903,7 @@ func notify(w *world) error {
 	return nil
 }
 
-func notifyEarly(w *world) error {
+func watchEarly(w *world) error {
 	if _, ok := w.Dir.(fsys.Watcher); !ok {
 		return errSkip
 	}
@@ -921,7 +923,7 @@ func notifyEarly(w *world) error {
 					return err
 				}
 				defer stop()
-				return w.await(changed, "a Remove beside Notify")
+				return w.await(changed, "a Remove beside Watch")
 			})
 		if err := errors.Join(err, f.Close()); errors.Is(err, errors.ErrUnsupported) {
 			return errSkip

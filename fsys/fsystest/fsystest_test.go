@@ -24,7 +24,7 @@ import (
 func tempDir(t *testing.T) string {
 	t.Helper()
 	switch path.Base(t.Name()) {
-	case "replace", "replace_is_atomic", "notify":
+	case "replace", "replace_is_atomic", "watch":
 		wine.Skip(t, "version 8 does not replace a file that is open (FileRenameInfoEx)")
 	}
 	return t.TempDir()

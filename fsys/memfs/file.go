@@ -1,0 +1,165 @@
+package memfs
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+// file is a file that a process has created.
+type file struct {
+	dir    dir
+	node   *node
+	data   []byte
+	lock   *flock
+	closed bool
+}
+
+// Intact implements [fsys.File].
+func (f *file) Intact(name string) (ok bool, err error) {
+	err = f.dir.do(Op{Name: "intact", File: name}, func(n *node, _ *config) error {
+		switch {
+		case f.closed:
+			return fs.ErrClosed
+		case !valid(name):
+			return fs.ErrInvalid
+		}
+		ok = n.entries[name] == f.node && bytes.Equal(f.node.data, f.data)
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) { // not even the directory is there
+		return false, nil
+	}
+	return ok && err == nil, err
+}
+
+// Close implements [fsys.File]. Even if it fails it lets go, as close(2) does.
+func (f *file) Close() error {
+	done, err := f.dir.begin(Op{Name: "close", Dir: f.dir.Path()})
+	if !f.release() {
+		err = fs.ErrClosed
+	}
+	if err = errors.Join(err, done); err != nil {
+		return pathError("close", f.dir.path, err)
+	}
+	return nil
+}
+
+// release lets go of the file, and returns whether it was open.
+func (f *file) release() bool {
+	f.dir.disk.files.mu.Lock()
+	defer f.dir.disk.files.mu.Unlock()
+	was := !f.closed
+	f.closed = true
+	f.node.locks = slices.DeleteFunc(f.node.locks, func(l *flock) bool { return l == f.lock })
+	delete(f.dir.disk.files.open, f)
+	return was
+}
+
+// watch is what waits for a change of a file.
+type watch struct {
+	conf *config
+	c    chan struct{}
+}
+
+// Watch implements [fsys.Watcher].
+func (d dir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	w := &watch{c: make(chan struct{}, 1)}
+	var file *node
+	files := d.disk.files
+	stop = func() {
+		files.mu.Lock()
+		defer files.mu.Unlock()
+		file.watches = slices.DeleteFunc(file.watches, func(x *watch) bool { return x == w })
+		delete(files.open, w)
+	}
+	err = d.do(Op{Name: "watch", File: name}, func(n *node, c *config) error {
+		switch {
+		case !valid(name):
+			return fs.ErrInvalid
+		case c.noEvents:
+			return errors.ErrUnsupported
+		case n.entries[name] == nil:
+			return fs.ErrNotExist
+		}
+		w.conf, file = c, n.entries[name]
+		file.watches = append(file.watches, w)
+		files.open[w] = d.view
+		return nil
+	})
+	if err != nil {
+		if file != nil {
+			stop()
+		}
+		return nil, nil, err
+	}
+	return w.c, stop, nil
+}
+
+// wake tells everybody who watches the file that something has become of it.
+func (n *node) wake() {
+	for _, w := range n.watches {
+		switch {
+		case w.conf.lost:
+		case w.conf.late > 0:
+			time.AfterFunc(w.conf.late, w.wake)
+		default:
+			w.wake()
+		}
+	}
+}
+
+func (w *watch) wake() {
+	select {
+	case w.c <- struct{}{}:
+	default:
+	}
+}
+
+// prepared is a file that has no name yet.
+type prepared struct {
+	dir  dir
+	used bool
+}
+
+// Prepare implements [fsys.Preparer].
+func (d dir) Prepare(int) (fsys.Prepared, error) {
+	p := &prepared{dir: d}
+	err := d.do(Op{Name: "prepare"}, func(_ *node, c *config) error {
+		if c.noPrepare {
+			return errors.ErrUnsupported
+		}
+		d.disk.files.open[p] = d.view
+		return nil
+	})
+	if err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Create implements [fsys.Prepared].
+func (p *prepared) Create(name string, data []byte) (fsys.File, error) {
+	if p.used {
+		return nil, pathError("create", p.dir.path+"/"+name, fs.ErrClosed)
+	}
+	f, err := p.dir.Create(name, data)
+	if !errors.Is(err, fs.ErrExist) && !errors.Is(err, fsys.ErrBusy) {
+		_ = p.Close()
+	}
+	return f, err
+}
+
+// Close implements [fsys.Prepared].
+func (p *prepared) Close() error {
+	p.dir.disk.files.mu.Lock()
+	defer p.dir.disk.files.mu.Unlock()
+	p.used = true
+	delete(p.dir.disk.files.open, p)
+	return nil
+}
