@@ -143,12 +143,12 @@ func (d dir) Prepare(int) (fsys.Prepared, error) {
 	return p, nil
 }
 
-// Create implements [fsys.Prepared].
-func (p *prepared) Create(name string, data []byte) (fsys.File, error) {
+// CreateIn implements [fsys.Prepared].
+func (p *prepared) CreateIn(d fsys.Dir, name string, data []byte) (fsys.File, error) {
 	if p.used {
 		return nil, pathError("create", p.dir.path+"/"+name, fs.ErrClosed)
 	}
-	f, err := p.dir.Create(name, data)
+	f, err := d.Create(name, data)
 	if !errors.Is(err, fs.ErrExist) && !errors.Is(err, fsys.ErrBusy) {
 		_ = p.Close()
 	}
