@@ -29,7 +29,7 @@ func costs() {
 				heldAllocs = fmt.Sprintf("%.0f", testing.AllocsPerRun(200, p.op("held", c.Name)))
 				heldCalls = p.calls("held", c.Name)
 			}
-			w.in.Close()
+			check(w.in.Close())
 			w.wait()
 			row(p.fs, c.Name, cycleAllocs, cycleCalls, heldAllocs, heldCalls)
 		}

@@ -154,7 +154,7 @@ func (p *place) torture(c Contender) {
 		litter = p.litter(c)
 	case <-time.After(2 * lockedOut):
 		check(w.cmd.Process.Kill())
-		<-done
+		<-done //nolint:errcheck // it was killed
 		litter = "locked out for good"
 	}
 	row(p.fs, c.Name, p.gained.Load(), killed, p.broken.Load(), p.failed.Load(), lockouts, gap, litter)

@@ -36,7 +36,7 @@ func held() {
 		for _, c := range contenders {
 			w := p.worker("hold", c.Name)
 			w.answer()
-			defer func() { w.in.Close(); w.wait() }()
+			defer func() { check(w.in.Close()); w.wait() }()
 			// Each in a directory of its own: they must not meet.
 		}
 		turns(p, contenders, func(l Lock) error {

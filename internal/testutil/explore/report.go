@@ -173,8 +173,10 @@ func (tr *Trace) HTML(w io.Writer, title, intro string) error {
 	for l := range levels {
 		names = append(names, levelName(l))
 	}
-	return page.Execute(w, map[string]any{"Title": title, "Intro": intro, "Property": tr.Property, "Detail": tr.Detail,
-		"Lanes": tr.Lanes, "Levels": names, "Rows": rows, "Replay": tr.Replay, "NLanes": len(tr.Lanes), "NLevels": levels})
+	return page.Execute(w, map[string]any{
+		"Title": title, "Intro": intro, "Property": tr.Property, "Detail": tr.Detail,
+		"Lanes": tr.Lanes, "Levels": names, "Rows": rows, "Replay": tr.Replay, "NLanes": len(tr.Lanes), "NLevels": levels,
+	})
 }
 
 var page = template.Must(template.New("").Parse(`<!DOCTYPE html>

@@ -41,7 +41,9 @@ func Main(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	// A child of the re-run is not one.
-	os.Unsetenv(env)
+	if err := os.Unsetenv(env); err != nil {
+		panic(err)
+	}
 	main, ok := mains[name]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "reexec: %q is not registered\n", name)
