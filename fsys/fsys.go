@@ -87,7 +87,8 @@ type Dir interface {
 // same file when [Dir.Replace] renames it.
 type File interface {
 	// Intact reports whether name is still this very file and holds what it
-	// was created with. If there is no such file, that is (false, nil).
+	// was created with. If there is no such file, that is (false, nil). After
+	// Close it fails.
 	Intact(name string) (bool, error)
 
 	// Close lets go of the file, and with it of the witness (see [Witnesser]).

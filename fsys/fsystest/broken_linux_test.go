@@ -48,6 +48,6 @@ func (d exclusiveDir) Read(name string) (fsys.Snapshot, error) {
 }
 
 func TestBrokenProbe(t *testing.T) {
-	err := fsystest.Check(func() (fsys.FS, string) { return exclusiveFS{osfs.New()}, t.TempDir() })
+	err := fsystest.Check(fsystest.Backend{New: func() (fsys.FS, string) { return exclusiveFS{osfs.New()}, t.TempDir() }})
 	require.ErrorContains(t, err, "witness probes: beside other probers the witness is held, want free")
 }

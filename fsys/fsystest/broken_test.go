@@ -18,6 +18,7 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/aferofs"
 	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
@@ -45,9 +46,10 @@ func (b broken) Dir(name string) (fsys.Dir, error) {
 // check runs the suite on it.
 func check(wrap func(afs afero.Fs, d dir) fsys.Dir) error {
 	afs, newDir := memory()
-	return fsystest.Check(func() (fsys.FS, string) {
-		return broken{aferofs.New(afs), wrap, afs}, newDir()
-	}, inMemory(afs))
+	return fsystest.Check(fsystest.Backend{
+		New:     func() (fsys.FS, string) { return broken{aferofs.New(afs), wrap, afs}, newDir() },
+		Foreign: inMemory(afs),
+	})
 }
 
 // Each method that is not nil stands in for the directory's own.
@@ -234,6 +236,19 @@ func TestBroken(t *testing.T) {
 					return f, err
 				}}
 			}},
+		{"Create returns nothing", []string{"create and read: Create of 0 bytes: Create returned neither a File nor an error"},
+			func(_ afero.Fs, d dir) fsys.Dir {
+				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
+					_, err := d.Create(name, data)
+					return nil, err
+				}}
+			}},
+		{"Read always says held", []string{"no witness: the witness is held, and held after Close, but the directory is not a Witnesser: want none"},
+			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Held)} }},
+		{"Read always says free", []string{"no witness: the witness is free, and free after Close, but the directory is not a Witnesser: want none"},
+			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Free)} }},
+		{"Read always says held, Witnesses that there is none", []string{"no witness: after Close the witness is held"},
+			func(_ afero.Fs, d dir) fsys.Dir { return modest{fakeDir{dir: d, read: alwaysSays(d, fsys.Held)}} }},
 		{"errors are bare", []string{"errors: read of L0: *errors.errorString"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
@@ -360,11 +375,11 @@ func TestBroken(t *testing.T) {
 					return f.Intact(name)
 				}}
 			}},
-		{"List ignores the prefix", []string{"list: List: 301 names"},
+		{"List ignores the prefix", []string{"list: List of \"L\": 301 names, want 201; missing: nothing; should not be there: other0 "},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, list: func(string) ([]string, error) { return d.List("") }}
 			}},
-		{"List reads one batch", []string{"list: List: 100 names"},
+		{"List reads one batch", []string{"list: List of \"L\": 100 names, want 201; missing: L4 L5 L7 L8 L25 and 96 more"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, list: func(prefix string) ([]string, error) {
 					names, err := d.List(prefix)
@@ -561,6 +576,20 @@ func TestPlainPreparer(t *testing.T) {
 	require.NoError(t, check(func(_ afero.Fs, d dir) fsys.Dir { return preparer{dir: d} }))
 }
 
+// alwaysSays is a Read that says the same of every file.
+func alwaysSays(d dir, kind fsys.Witness) func(string) (fsys.Snapshot, error) {
+	return func(name string) (fsys.Snapshot, error) {
+		s, err := d.Read(name)
+		s.Witness = kind
+		return s, err
+	}
+}
+
+// modest claims no witness.
+type modest struct{ fakeDir }
+
+func (modest) Witnesses() (fsys.Witness, error) { return fsys.NoWitness, nil }
+
 // boaster claims a witness that its files do not have.
 type boaster struct{ dir }
 
@@ -581,17 +610,55 @@ func TestBrokenLinks(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("making symbolic links needs a privilege")
 	}
-	err := fsystest.Check(func() (fsys.FS, string) {
-		return followFS{osfs.New()}, t.TempDir()
-	}, fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error {
-		if kind != fsystest.Symlink {
-			return errors.ErrUnsupported
-		}
-		return foreign(kind, dir, name)
-	}))
+	err := fsystest.Check(fsystest.Backend{
+		New: func() (fsys.FS, string) { return followFS{osfs.New()}, t.TempDir() },
+		Foreign: func(kind fsystest.Kind, dir, name string) error {
+			if kind != fsystest.Symlink {
+				return errors.ErrUnsupported
+			}
+			return foreign(kind, dir, name)
+		},
+	})
 	require.ErrorContains(t, err, "hostile names: symlink: read of L1 succeeded")
 	require.Len(t, strings.Split(err.Error(), "\n"), 1)
 }
+
+// An open directory that finds itself by its name again is none.
+func TestBrokenOpen(t *testing.T) {
+	var disk *memfs.Disk
+	err := fsystest.Check(fsystest.Backend{
+		New: func() (fsys.FS, string) {
+			disk = memfs.New("/dir")
+			return reopenFS{disk}, "/dir"
+		},
+		Foreign: func(kind fsystest.Kind, dir, name string) error {
+			switch path := dir + "/" + name; kind {
+			case fsystest.Directory:
+				disk.Mkdir(path)
+			case fsystest.Moved:
+				disk.Move(path, path+".moved")
+			default:
+				return errors.ErrUnsupported
+			}
+			return nil
+		},
+	})
+	require.ErrorContains(t, err, "open directory: Read in the open directory, which was moved")
+	require.Len(t, strings.Split(err.Error(), "\n"), 1)
+}
+
+type reopenFS struct{ fsys.FS }
+
+func (f reopenFS) Dir(name string) (fsys.Dir, error) {
+	d, err := f.FS.Dir(name)
+	return reopenDir{d}, err
+}
+
+type reopenDir struct{ fsys.Dir }
+
+func (d reopenDir) Unwrap() fsys.Dir            { return d.Dir }
+func (d reopenDir) Open() (fsys.OpenDir, error) { return d, nil }
+func (d reopenDir) Close() error                { return nil }
 
 // followFS follows symbolic links.
 type followFS struct{ fsys.FS }
@@ -602,6 +669,8 @@ func (f followFS) Dir(name string) (fsys.Dir, error) {
 }
 
 type followDir struct{ fsys.Dir }
+
+func (d followDir) Unwrap() fsys.Dir { return d.Dir }
 
 func (d followDir) Read(name string) (fsys.Snapshot, error) {
 	s, err := d.Dir.Read(name)

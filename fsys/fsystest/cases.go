@@ -35,7 +35,9 @@ var cases = []testCase{
 	{"nothing left", "after a failure nothing of ours may be in the directory", nothingLeft},
 	{"sweep", "removing the temporary files of the dead must not make the living fail", sweep},
 	{"witness", "a held witness proves that the owner lives, and a free one that it is dead", witness},
+	{"no witness", "a witness that nobody promised makes dead owners live, or live ones dead", noWitness},
 	{"witness probes", "probing must disturb neither the owner nor another prober", witnessProbes},
+	{"open directory", "a holder must find its file in the directory that it locked, whatever the name leads to by then", openDirectory},
 	{"prepare", "what a waiter has made ready must be seen by nobody before the waiter owns the lock, and be like any other file then", prepare},
 	{"watch", "a waiter that misses the release sleeps while the lock is free", watch},
 	{"watch early", "the lock may be released while the waiter begins to wait", watchEarly},
@@ -83,9 +85,21 @@ func createAndRead(w *world) error {
 func (w *world) empty() error {
 	names, err := w.List("")
 	if err != nil || len(names) > 0 {
-		return fmt.Errorf("the directory should be empty: %q, %v", names, err)
+		return fmt.Errorf("the directory should be empty: %s, %v", some(names), err)
 	}
 	return nil
+}
+
+// some returns the first few names, for a message.
+func some(names []string) string {
+	const most = 5
+	switch {
+	case len(names) == 0:
+		return "nothing"
+	case len(names) <= most:
+		return strings.Join(names, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], " "), len(names)-most)
 }
 
 // wantError checks an error of an operation on a name.
@@ -272,7 +286,7 @@ func oneCreator(w *world) error {
 		var creators []func() error
 		for i := range 2 * len(dirs) {
 			creators = append(creators, func() error {
-				f, err := dirs[i%len(dirs)].Create("L0", payload(i))
+				f, err := created(dirs[i%len(dirs)].Create("L0", payload(i)))
 				if err == nil {
 					if won.Add(1) == 1 {
 						winner.Store(int32(i))
@@ -470,7 +484,7 @@ func intact(w *world) error {
 	if ok, err := f.Intact("L0"); err != nil || ok {
 		return fmt.Errorf("Intact while the name is another's: %v, %v", ok, err)
 	}
-	switch err := w.foreign(Overwritten, w.dir, "L0"); {
+	switch err := w.Foreign(Overwritten, w.dir, "L0"); {
 	case err == nil:
 		if ok, err := g.Intact("L0"); err != nil || ok {
 			return fmt.Errorf("Intact of a file that was written over: %v, %v", ok, err)
@@ -482,7 +496,7 @@ func intact(w *world) error {
 		return err
 	}
 	if ok, err := g.Intact("L0"); err == nil || ok {
-		return fmt.Errorf("Intact after Close: %v, %v; want an error", ok, err)
+		return fmt.Errorf("Intact after Close: %v, %v; want an error, because nobody can tell any more whether it is this file", ok, err)
 	}
 	return w.Remove("L0")
 }
@@ -502,17 +516,18 @@ func list(w *world) error {
 		}
 		defer f.Close()
 	}
-	if w.foreign(Directory, w.dir, "Ldirectory") == nil {
+	if w.Foreign(Directory, w.dir, "Ldirectory") == nil {
 		want = append(want, "Ldirectory")
 	}
 	got, err := w.List("L")
 	if err != nil {
 		return err
 	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		return fmt.Errorf("List: %d names %.200q, want %d", len(got), got, len(want))
+	lacks := func(names, of []string) []string {
+		return slices.DeleteFunc(slices.Clone(of), func(name string) bool { return slices.Contains(names, name) })
+	}
+	if missing, extra := lacks(got, want), lacks(want, got); len(missing) > 0 || len(extra) > 0 || len(got) != len(want) {
+		return fmt.Errorf("List of %q: %d names, want %d; missing: %s; should not be there: %s", "L", len(got), len(want), some(missing), some(extra))
 	}
 	if all, err := w.List(""); err != nil || len(all) < 300 {
 		return fmt.Errorf("List of all: %d names, %v", len(all), err)
@@ -524,7 +539,7 @@ func hostile(w *world) error {
 	made := 0
 	for i, kind := range append(slices.Clone(irregular), Huge) {
 		name := fmt.Sprint("L", i)
-		err := w.foreign(kind, w.dir, name)
+		err := w.Foreign(kind, w.dir, name)
 		if errors.Is(err, errors.ErrUnsupported) {
 			continue
 		}
@@ -606,14 +621,14 @@ func (w *world) settles(want ...string) error {
 			return nil
 		}
 		if err != nil || tries == 100 {
-			return fmt.Errorf("the directory should hold %s alone: %q, %v", strings.Join(want, " "), names, err)
+			return fmt.Errorf("the directory should hold %s alone: %s, %v", some(want), some(names), err)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
 func sweep(w *world) error {
-	if _, ok := w.Dir.(fsys.Sweeper); !ok {
+	if !has[fsys.Sweeper](w.Dir) {
 		return errSkip
 	}
 	err := while(
@@ -695,6 +710,36 @@ func witness(w *world) error {
 	return f.Close()
 }
 
+// noWitness checks a directory that promises none.
+func noWitness(w *world) error {
+	kind, err := fsys.Witnesses(w.Dir)
+	if err != nil {
+		return fmt.Errorf("Witnesses: %w", err)
+	}
+	if kind != fsys.NoWitness {
+		return errSkip
+	}
+	f, err := w.Create("L0", payload(0))
+	if err != nil {
+		return err
+	}
+	one, err := w.Read("L0")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	two, err := w.Read("L0")
+	if err != nil {
+		return err
+	}
+	switch claims := has[fsys.Witnesser](w.Dir); {
+	case !claims && (one.Witness != fsys.NoWitness || two.Witness != fsys.NoWitness):
+		return fmt.Errorf("the witness is %v, and %v after Close, but the directory is not a Witnesser: want %v", one.Witness, two.Witness, fsys.NoWitness)
+	case two.Witness > fsys.Free:
+		return fmt.Errorf("after Close the witness is %v", two.Witness)
+	}
+	return nil
+}
+
 func witnessProbes(w *world) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
@@ -731,6 +776,67 @@ func witnessProbes(w *world) error {
 	return probe(fsys.Free)
 }
 
+// openDirectory moves an open directory away, and makes another one of the name.
+func openDirectory(w *world) error {
+	if !has[fsys.Opener](w.Dir) {
+		return errSkip
+	}
+	err := w.Foreign(Directory, w.dir, "sub")
+	if errors.Is(err, errors.ErrUnsupported) {
+		return errSkip
+	} else if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	named, err := w.fs.Dir(filepath.Join(w.dir, "sub"))
+	if err != nil {
+		return err
+	}
+	o, err := fsys.Open(named)
+	if err != nil {
+		return fmt.Errorf("Open: %w", err)
+	}
+	f, err := created(o.Create("L0", payload(0)))
+	if err != nil {
+		return errors.Join(err, o.Close())
+	}
+	err = w.Foreign(Moved, w.dir, "sub")
+	if err == nil {
+		err = w.Foreign(Directory, w.dir, "sub")
+	}
+	if err == nil {
+		err = movedAway(o, named, f)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = errSkip
+	}
+	return errors.Join(err, f.Close(), o.Close())
+}
+
+// movedAway checks that an open directory and its file are where they were, and
+// that the name leads to another one.
+func movedAway(o, named fsys.Dir, f fsys.File) error {
+	if _, err := named.Read("L0"); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("Read by the name, which is another directory's: %v; want an error that matches %q", err, fs.ErrNotExist)
+	}
+	if s, err := o.Read("L0"); err != nil || !bytes.Equal(s.Data, payload(0)) {
+		return fmt.Errorf("Read in the open directory, which was moved: %w", err)
+	}
+	if ok, err := f.Intact("L0"); err != nil || !ok {
+		return fmt.Errorf("Intact in the open directory, which was moved: %v, %v", ok, err)
+	}
+	g, err := created(named.Create("L0", payload(1)))
+	if err != nil {
+		return fmt.Errorf("Create by the name, which is another directory's: %w", err)
+	}
+	if err := errors.Join(o.Remove("L0"), g.Close()); err != nil {
+		return fmt.Errorf("Remove in the open directory, which was moved: %w", err)
+	}
+	if s, err := named.Read("L0"); err != nil || !bytes.Equal(s.Data, payload(1)) {
+		return fmt.Errorf("Remove in the open directory removed the file of another one (%v)", err)
+	}
+	return nil
+}
+
 func prepare(w *world) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
@@ -738,7 +844,7 @@ func prepare(w *world) error {
 	}
 	publish := func(p fsys.Prepared, data []byte) error {
 		sent := bytes.Clone(data)
-		f, err := p.CreateIn(w.Dir, "L0", sent)
+		f, err := created(p.CreateIn(w.Dir, "L0", sent))
 		if err != nil {
 			return fmt.Errorf("Create: %w", err)
 		}
@@ -815,7 +921,7 @@ func prepare(w *world) error {
 
 // await waits for a receipt.
 func (w *world) await(changed <-chan struct{}, after string) error {
-	patience := time.NewTimer(w.wait)
+	patience := time.NewTimer(w.Patience)
 	defer patience.Stop()
 	select {
 	case _, ok := <-changed:
@@ -824,12 +930,12 @@ func (w *world) await(changed <-chan struct{}, after string) error {
 		}
 		return nil
 	case <-patience.C:
-		return fmt.Errorf("no event in %v after %s", w.wait, after)
+		return fmt.Errorf("no event in %v after %s", w.Patience, after)
 	}
 }
 
 func watch(w *world) error {
-	if _, ok := w.Dir.(fsys.Watcher); !ok {
+	if !has[fsys.Watcher](w.Dir) {
 		return errSkip
 	}
 	_, _, err := fsys.Watch(w.Dir, "L0")
@@ -904,7 +1010,7 @@ func watch(w *world) error {
 }
 
 func watchEarly(w *world) error {
-	if _, ok := w.Dir.(fsys.Watcher); !ok {
+	if !has[fsys.Watcher](w.Dir) {
 		return errSkip
 	}
 	for range rounds {

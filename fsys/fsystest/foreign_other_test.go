@@ -18,6 +18,8 @@ func foreign(kind fsystest.Kind, dir, name string) error {
 		return os.Mkdir(path, 0o755)
 	case fsystest.Huge:
 		return os.WriteFile(path, make([]byte, 1<<20), 0o644)
+	case fsystest.Moved:
+		return os.Rename(path, path+".moved")
 	case fsystest.Overwritten:
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {

@@ -39,6 +39,8 @@ func foreign(kind fsystest.Kind, dir, name string) error {
 				err = os.Truncate(path, 1<<20)
 			}
 		}
+	case fsystest.Moved:
+		err = os.Rename(path, path+".moved")
 	case fsystest.Overwritten:
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {

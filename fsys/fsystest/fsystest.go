@@ -10,6 +10,7 @@ package fsystest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,58 +29,54 @@ const (
 	Device       Kind = "device"        // make a device node
 	Huge         Kind = "huge file"     // make a file that is far longer than fsys.MaxData
 	Overwritten  Kind = "overwritten"   // write "foreign" into the file, in place
+	Moved        Kind = "moved"         // rename the directory: ".moved" is added to its name
 )
 
 // kinds that are not regular files.
 var irregular = []Kind{Directory, Symlink, DanglingLink, FIFO, Socket, Device}
 
-// Option changes what is checked.
-type Option func(*config)
+// Backend is a file system to check, and what the suite needs for it.
+type Backend struct {
+	// New returns the file system, and an empty directory that nobody else uses.
+	// Every case has its own.
+	New func() (fs fsys.FS, dir string)
 
-type config struct {
-	foreign func(kind Kind, dir, name string) error
-	second  func(fsys fsys.FS) fsys.FS
-	wait    time.Duration
+	// Second makes another value for the same files. If it is nil, the first one
+	// is used twice.
+	Second func(fsys.FS) fsys.FS
+
+	// Foreign does things to the directory behind the back of the file system
+	// that is checked. It returns an error that matches errors.ErrUnsupported for
+	// what cannot be done. If it is nil, nothing is done.
+	Foreign func(kind Kind, dir, name string) error
+
+	// Patience is how long the suite waits for an event that must come: 30
+	// seconds, if it is zero.
+	Patience time.Duration
+
+	// Skip names cases that are left out, each with the reason.
+	Skip map[string]string
 }
 
-// Foreign lets the suite have things done to the directory behind the back of
-// the file system that is checked. It returns an error that matches
-// errors.ErrUnsupported for what cannot be done. Without it, nothing is done.
-func Foreign(do func(kind Kind, dir, name string) error) Option {
-	return func(c *config) { c.foreign = do }
-}
-
-// Second makes another value for the same files. Without it, the first one is
-// used twice.
-func Second(second func(fsys.FS) fsys.FS) Option {
-	return func(c *config) { c.second = second }
-}
-
-// Patience is how long the suite waits for an event that must come: 30 seconds,
-// if it is not given.
-func Patience(d time.Duration) Option {
-	return func(c *config) { c.wait = d }
-}
-
-// Check runs every case on a file system and an empty directory of its own,
-// and returns all misbehaviour that it found, joined: what was seen, and why it
-// matters.
-func Check(newDir func() (fs fsys.FS, dir string), options ...Option) error {
+// Check runs every case and returns all misbehaviour that it found, joined: what
+// was seen, and why it matters.
+func Check(b Backend) error {
 	var errs []error
 	for _, c := range cases {
-		if err := c.check(newDir, options); err != nil && !errors.Is(err, errSkip) {
+		if err := c.check(b); err != nil && !errors.Is(err, errSkip) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Run runs every case as a subtest. What the file system does not claim to be
-// able to do is skipped.
-func Run(t *testing.T, newDir func(t *testing.T) (fs fsys.FS, dir string), options ...Option) {
+// Run is [Check] with a subtest for each promise. What the file system does not
+// claim to be able to do is skipped.
+func Run(t *testing.T, b Backend) {
+	t.Helper()
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			err := c.check(func() (fsys.FS, string) { return newDir(t) }, options)
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			err := c.check(b)
 			if errors.Is(err, errSkip) {
 				t.Skip(err)
 			}
@@ -101,16 +98,21 @@ type testCase struct {
 // errSkip: the file system does not claim to be able to do this.
 var errSkip = errors.New("not claimed")
 
-func (c testCase) check(newDir func() (fsys.FS, string), options []Option) error {
-	w := &world{config: config{
-		foreign: func(Kind, string, string) error { return errors.ErrUnsupported },
-		second:  func(f fsys.FS) fsys.FS { return f },
-		wait:    30 * time.Second,
-	}}
-	for _, option := range options {
-		option(&w.config)
+func (c testCase) check(b Backend) error {
+	if why, ok := b.Skip[c.name]; ok {
+		return fmt.Errorf("%w: %s", errSkip, why)
 	}
-	w.fs, w.dir = newDir()
+	if b.Second == nil {
+		b.Second = func(f fsys.FS) fsys.FS { return f }
+	}
+	if b.Foreign == nil {
+		b.Foreign = func(Kind, string, string) error { return errors.ErrUnsupported }
+	}
+	if b.Patience == 0 {
+		b.Patience = 30 * time.Second
+	}
+	w := &world{Backend: b}
+	w.fs, w.dir = b.New()
 	d, err := w.fs.Dir(w.dir)
 	if err != nil {
 		return fmt.Errorf("%s: Dir(%q): %w", c.name, w.dir, err)
@@ -126,15 +128,42 @@ func (c testCase) check(newDir func() (fsys.FS, string), options []Option) error
 // is from.
 type world struct {
 	fsys.Dir
-	config
+	Backend
 	fs  fsys.FS
 	dir string
+}
+
+// Create is that of the directory, and fails if it returns nothing.
+func (w *world) Create(name string, data []byte) (fsys.File, error) {
+	return created(w.Dir.Create(name, data))
+}
+
+// created fails unless there is either a file or an error.
+func created(f fsys.File, err error) (fsys.File, error) {
+	if f == nil && err == nil {
+		return nil, errors.New("Create returned neither a File nor an error")
+	}
+	return f, err
+}
+
+// has tells whether d, or what it wraps, is a T.
+func has[T any](d fsys.Dir) bool {
+	for {
+		if _, ok := d.(T); ok {
+			return true
+		}
+		w, ok := d.(fsys.Wrapper)
+		if !ok {
+			return false
+		}
+		d = w.Unwrap()
+	}
 }
 
 // dirs returns independent values for the directory.
 func (w *world) dirs() ([]fsys.Dir, error) {
 	dirs := []fsys.Dir{w.Dir}
-	for _, f := range []fsys.FS{w.fs, w.second(w.fs)} {
+	for _, f := range []fsys.FS{w.fs, w.Second(w.fs)} {
 		d, err := f.Dir(w.dir)
 		if err != nil {
 			return nil, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -20,20 +19,17 @@ import (
 	"github.com/dirlock/dirlock/internal/testutil/wine"
 )
 
-// tempDir returns a directory of the real file system for a case of the suite.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	switch path.Base(t.Name()) {
-	case "replace", "replace_is_atomic", "watch":
-		wine.Skip(t, "version 8 does not replace a file that is open (FileRenameInfoEx)")
+// onDisk is the backend of the real file system, in new directories.
+func onDisk(newDir func() string) fsystest.Backend {
+	b := fsystest.Backend{New: func() (fsys.FS, string) { return osfs.New(), newDir() }, Foreign: foreign}
+	if wine.Here() {
+		const why = "version 8 does not replace a file that is open (FileRenameInfoEx)"
+		b.Skip = map[string]string{"replace": why, "replace is atomic": why, "watch": why}
 	}
-	return t.TempDir()
+	return b
 }
 
-func TestOS(t *testing.T) {
-	fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return osfs.New(), tempDir(t) },
-		fsystest.Foreign(foreign))
-}
+func TestOS(t *testing.T) { fsystest.Run(t, onDisk(t.TempDir)) }
 
 // TestOSIn checks other file systems: the one in memory that Linux always has,
 // and those whose directories DIRLOCK_TEST_DIRS lists.
@@ -44,15 +40,15 @@ func TestOSIn(t *testing.T) {
 	}
 	for _, dir := range dirs {
 		t.Run(dir, func(t *testing.T) {
-			fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
+			fsystest.Run(t, onDisk(func() string {
 				sub, err := os.MkdirTemp(dir, "dirlock-test-")
 				require.NoError(t, err)
 				t.Cleanup(func() {
 					// FUSE closes files a moment later, and keeps them until then.
 					require.Eventually(t, func() bool { return os.RemoveAll(sub) == nil }, 10*time.Second, time.Millisecond)
 				})
-				return osfs.New(), sub
-			}, fsystest.Foreign(foreign))
+				return sub
+			}))
 		})
 	}
 	if len(dirs) == 0 {
@@ -62,22 +58,26 @@ func TestOSIn(t *testing.T) {
 
 func TestAferoOS(t *testing.T) {
 	t.Run("OsFs", func(t *testing.T) {
-		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			return aferofs.New(afero.NewOsFs()), tempDir(t)
-		}, fsystest.Foreign(foreign), fsystest.Second(func(fsys.FS) fsys.FS { return osfs.New() }))
+		b := onDisk(t.TempDir)
+		b.New = func() (fsys.FS, string) { return aferofs.New(afero.NewOsFs()), t.TempDir() }
+		b.Second = func(fsys.FS) fsys.FS { return osfs.New() }
+		fsystest.Run(t, b)
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
-		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			dir := tempDir(t)
+		b := onDisk(t.TempDir)
+		b.Foreign = nil
+		b.New = func() (fsys.FS, string) {
+			dir := t.TempDir()
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
 			return aferofs.New(afero.NewBasePathFs(afero.NewOsFs(), dir)), "sub"
-		})
+		}
+		fsystest.Run(t, b)
 	})
 }
 
 // inMemory does to a memory file system what other programs do to a real one.
-func inMemory(afs afero.Fs) fsystest.Option {
-	return fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error {
+func inMemory(afs afero.Fs) func(kind fsystest.Kind, dir, name string) error {
+	return func(kind fsystest.Kind, dir, name string) error {
 		path := filepath.Join(dir, name)
 		switch kind {
 		case fsystest.Directory:
@@ -93,7 +93,7 @@ func inMemory(afs afero.Fs) fsystest.Option {
 			return errors.Join(err, f.Close())
 		}
 		return errors.ErrUnsupported
-	})
+	}
 }
 
 // memory returns a memory file system, and directories in it: a new one for
@@ -112,26 +112,29 @@ func memory() (afs afero.Fs, newDir func() string) {
 }
 
 func TestAferoMemory(t *testing.T) {
-	another := func(afs afero.Fs) fsystest.Option {
-		return fsystest.Second(func(fsys.FS) fsys.FS { return aferofs.New(afs) })
-	}
 	t.Run("MemMapFs", func(t *testing.T) {
 		afs, newDir := memory()
-		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return aferofs.New(afs), newDir() },
-			inMemory(afs), another(afs))
+		fsystest.Run(t, fsystest.Backend{
+			New:     func() (fsys.FS, string) { return aferofs.New(afs), newDir() },
+			Second:  func(fsys.FS) fsys.FS { return aferofs.New(afs) },
+			Foreign: inMemory(afs),
+		})
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
 		afs, newDir := memory()
 		view := afero.NewBasePathFs(afero.NewBasePathFs(afs, "/"), "/view")
-		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			return aferofs.New(view), filepath.Base(newDir())
-		}, inMemory(view), another(view))
+		fsystest.Run(t, fsystest.Backend{
+			New:     func() (fsys.FS, string) { return aferofs.New(view), filepath.Base(newDir()) },
+			Second:  func(fsys.FS) fsys.FS { return aferofs.New(view) },
+			Foreign: inMemory(view),
+		})
 	})
 	t.Run("vouched for", func(t *testing.T) {
 		afs, newDir := memory()
 		layers := afero.NewCopyOnWriteFs(afero.NewMemMapFs(), afs)
-		fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
-			return aferofs.New(layers, aferofs.Private()), newDir()
-		}, inMemory(afs))
+		fsystest.Run(t, fsystest.Backend{
+			New:     func() (fsys.FS, string) { return aferofs.New(layers, aferofs.Private()), newDir() },
+			Foreign: inMemory(afs),
+		})
 	})
 }

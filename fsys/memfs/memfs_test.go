@@ -33,23 +33,29 @@ func TestConformance(t *testing.T) {
 		"late events": {memfs.LateEvents(time.Millisecond)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var disk *memfs.Disk
-			fsystest.Run(t, func(*testing.T) (fsys.FS, string) {
-				disk = memfs.New("/srv/data", options...)
-				return disk.As(proctest.NewFake().Start("tester")), "/srv/data"
-			}, fsystest.Second(func(fsys.FS) fsys.FS { return disk }),
-				fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error { return foreign(disk, kind, dir+"/"+name) }))
+			fsystest.Run(t, backend(func(disk *memfs.Disk) fsys.FS {
+				return disk.As(proctest.NewFake().Start("tester"))
+			}, options...))
 		})
 	}
 }
 
-// An open directory keeps all promises, too, and so does one that was moved.
+// An open directory keeps all promises, too.
 func TestConformanceOfOpenDirs(t *testing.T) {
+	fsystest.Run(t, backend(func(disk *memfs.Disk) fsys.FS { return opening{disk} }))
+}
+
+// backend has a new disk for every case.
+func backend(view func(*memfs.Disk) fsys.FS, options ...memfs.Option) fsystest.Backend {
 	var disk *memfs.Disk
-	fsystest.Run(t, func(*testing.T) (fsys.FS, string) {
-		disk = memfs.New("/srv/data")
-		return opening{disk}, "/srv/data"
-	})
+	return fsystest.Backend{
+		New: func() (fsys.FS, string) {
+			disk = memfs.New(dir, options...)
+			return view(disk), dir
+		},
+		Second:  func(fsys.FS) fsys.FS { return disk },
+		Foreign: func(kind fsystest.Kind, dir, name string) error { return foreign(disk, kind, dir+"/"+name) },
+	}
 }
 
 // opening opens directories if they are there.
@@ -74,6 +80,8 @@ func foreign(disk *memfs.Disk, kind fsystest.Kind, path string) error {
 		disk.Mkdir(path)
 	case kind == fsystest.Huge:
 		disk.Put(path, make([]byte, 1<<20))
+	case kind == fsystest.Moved:
+		disk.Move(path, path+".moved")
 	case kind == fsystest.Overwritten:
 		disk.Write(path, []byte("foreign"))
 	default:

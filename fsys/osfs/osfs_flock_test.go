@@ -73,7 +73,7 @@ func (w wayFS) Dir(name string) (fsys.Dir, error) {
 func TestWays(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			fsystest.Run(t, func(t *testing.T) (fsys.FS, string) { return wayFS{way}, t.TempDir() })
+			fsystest.Run(t, fsystest.Backend{New: func() (fsys.FS, string) { return wayFS{way}, t.TempDir() }})
 		})
 	}
 }
@@ -245,17 +245,17 @@ func TestWithoutWitness(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			fsystest.Run(t, func(t *testing.T) (fsys.FS, string) {
+			fsystest.Run(t, fsystest.Backend{New: func() (fsys.FS, string) {
 				dir, err := os.MkdirTemp(parent, "dirlock-test-")
 				require.NoError(t, err)
 				t.Cleanup(func() { os.RemoveAll(dir) })
 				return unlockable{osfs.New(), way}, dir
-			}, fsystest.Foreign(func(kind fsystest.Kind, dir, name string) error {
+			}, Foreign: func(kind fsystest.Kind, dir, name string) error {
 				if kind != fsystest.Overwritten {
 					return errors.ErrUnsupported
 				}
 				return os.WriteFile(filepath.Join(dir, name), []byte("foreign"), 0)
-			}))
+			}})
 		})
 	}
 }
