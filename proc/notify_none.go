@@ -2,12 +2,10 @@
 
 package proc
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
-// notify: the system has no event for the end of any process.
+// notify fails: the system does not report the end of a process that is not a
+// child.
 func (t *osTable) notify(id Identity) (<-chan struct{}, func(), error) {
-	return nil, nil, fmt.Errorf("proc: notify of process %d: %w", id.PID, errors.ErrUnsupported)
+	return nil, nil, notifyError(id.PID, errors.ErrUnsupported)
 }

@@ -6,21 +6,34 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/dirlock/dirlock/proc/internal/reason"
 )
 
 // OS returns the process table of the operating system. All calls return equal
-// values. The table is a [Notifier]; where the system has no event for the end
-// of a process, Notify fails with an error that matches errors.ErrUnsupported.
+// values.
 //
-// A field of Self that the system cannot tell is empty, and Self never fails.
-// Without a start time, a process that exists is Unknown rather than Alive.
+// Self never fails; a field that the system cannot tell is empty. A process that
+// exists but has neither Unique nor Start is Unknown rather than Alive.
+//
+// The table is a [Notifier]. On a system that does not report the end of a
+// process, Notify fails with an error that matches [errors.ErrUnsupported].
 func OS() Table { return system }
 
 var system = newOSTable()
 
-// osTable is the table of the operating system. What differs between systems
-// is in the file of each: the type osState, and the methods identify, probe and
-// notify.
+// osTable is the table of the operating system. Each system provides in files of
+// its own, os_GOOS.go first:
+//
+//   - the type osState: what the table knows about the system;
+//   - newOSTable: a table that has asked nothing yet;
+//   - the constant maxPID: no process has a larger PID;
+//   - the method identify: Unique, Start, Boot and Namespace of this process, as
+//     far as they can be trusted, called once and before everything else;
+//   - the method probe: [Table].Probe for a PID that is possible. Dead needs
+//     evidence, and no permission is none;
+//   - the method notify: [Notifier].Notify for a PID that is possible, also if
+//     it belongs to another process by now.
 type osTable struct {
 	once sync.Once
 	self Identity
@@ -29,7 +42,8 @@ type osTable struct {
 
 var _ Notifier = (*osTable)(nil)
 
-// Self identifies the calling process. It asks the system once, and never fails.
+// Self identifies the calling process. It asks the system only once, and never
+// fails.
 func (t *osTable) Self() (Identity, error) {
 	t.once.Do(func() {
 		t.self = t.identify()
@@ -45,13 +59,13 @@ func (t *osTable) Self() (Identity, error) {
 // Probe reports the state of a process.
 func (t *osTable) Probe(id Identity) (State, string) {
 	if impossible(id.PID) {
-		return Dead, reasonImpossible
+		return Dead, reason.Impossible
 	}
-	t.Self() // identify fills what probe compares with
+	t.Self() // probe needs what identify finds out
 	return t.probe(id)
 }
 
-// Notify tells when to look at a process again.
+// Notify reports the end of a process.
 func (t *osTable) Notify(id Identity) (ended <-chan struct{}, stop func(), err error) {
 	if impossible(id.PID) {
 		return alreadyEnded()
@@ -60,11 +74,10 @@ func (t *osTable) Notify(id Identity) (ended <-chan struct{}, stop func(), err e
 	return t.notify(id)
 }
 
-// impossible says that no process has this PID on any system, so that nobody
-// needs to ask for it. Zero and negative numbers mean whole process groups to
-// kill(2). A process ID is a positive pid_t, which has 32 bits on every Unix
-// that Go knows; the kernels' own limits are lower, and they may be asked.
-// A Windows process ID is a DWORD of which all 32 bits may be used.
+// impossible reports whether no process can have this PID, so that the system is
+// not asked. To kill(2), zero and negative numbers mean groups of processes. On
+// every Unix that Go supports, a PID is a positive pid_t of 32 bits; the kernels'
+// own limits are lower. On Windows a PID is a DWORD and may use all 32 bits.
 func impossible(pid int) bool {
 	return pid <= 0 || int64(pid) > maxPID
 }
@@ -72,28 +85,14 @@ func impossible(pid int) bool {
 // maxPID32 is the largest pid_t.
 const maxPID32 = math.MaxInt32
 
-// The reasons of a verdict, in the words that people see.
-const (
-	reasonImpossible = "no process can have this PID"
-	reasonNone       = "no process has this PID"
-	reasonReused     = "its PID belongs to another process now"
-	reasonZombie     = "it has ended, and its parent has not reaped it"
-	reasonEnded      = "it has ended"
-	reasonRuns       = "it is running"
-	reasonThread     = "its first thread has ended, but others run"
-	reasonNoStart    = "a process has this PID, but the start time of the one asked for is not known"
-	reasonHidden     = "a process has this PID, but its start time cannot be read"
-	reasonClock      = "a process has this PID, but its start time was taken by another clock"
-)
-
-// alreadyEnded is the answer of Notify for a process that is dead.
+// alreadyEnded is what Notify returns for a dead process.
 func alreadyEnded() (<-chan struct{}, func(), error) {
 	c := make(chan struct{}, 1)
 	c <- struct{}{}
 	return c, func() {}, nil
 }
 
-// token returns s if it can stand in an [Identity], and "" if not.
+// token returns s if it may be a string of an [Identity], otherwise "".
 func token(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return ""

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify asks sysctl(3). Boot is kern.boot_id, 16 random bytes made once per
-// boot (FreeBSD 13). A PID means the same process in all jails, but a process
-// in a jail sees only those in it (jail(8)), and does not know which jail that
-// is: only outside of jails is there a Namespace.
+// identify asks sysctl(3). Boot is kern.boot_id, 16 random bytes made at each
+// boot (FreeBSD 13). A PID means the same process in all jails, but a process in
+// a jail sees only the processes of that jail (jail(8)) and cannot tell which
+// one it is in. So Namespace is known only outside jails.
 //
-// There is no Start. That of kinfo_proc is the time since boot, to which the
-// kernel adds its idea of when that was: it changes when the clock is set.
+// There is no Start. That of kinfo_proc is the time since boot, plus what the
+// kernel takes for the time of the boot: it changes when the clock is set.
 func (t *osTable) identify() Identity {
 	var id Identity
 	if b, err := unix.SysctlRaw("kern.boot_id"); err == nil && len(b) == 16 {
@@ -25,9 +25,9 @@ func (t *osTable) identify() Identity {
 	return id
 }
 
-// seesAll says whether kill(2) fails with ESRCH only for processes that do not
-// exist. The policies of security.bsd, and that of mac_seeotheruids(4), have it
-// fail like that for other users' processes, except for root.
+// seesAll reports whether kill(2) fails with ESRCH only for processes that do not
+// exist. The policies of security.bsd and mac_seeotheruids(4) make it fail like
+// that for other users' processes too, unless the caller is root.
 func seesAll() bool {
 	if os.Geteuid() == 0 {
 		return true

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
+	"github.com/dirlock/dirlock/proc/internal/reason"
 )
 
 func init() {
@@ -31,6 +32,7 @@ func init() {
 	reexec.Register("exec", mainExec)
 	reexec.Register("group", mainGroup)
 	reexec.Register("reuse", mainReuse)
+	reexec.Register("same-tick", mainSameTick)
 	reexec.Register("no-signal", mainNoSignal)
 	reexec.Register("probe", mainProbe)
 }
@@ -46,16 +48,29 @@ func probe(t Table, id Identity) verdict {
 	return verdict{state, reason}
 }
 
+// older returns what a record of an older version or kernel has of id.
+func older(id Identity) Identity {
+	id.Unique = ""
+	return id
+}
+
+// unseen is the verdict of a living process whose start time cannot be read.
+func unseen(id Identity) verdict {
+	if id.Unique != "" {
+		return alive
+	}
+	return hidden
+}
+
 var (
-	alive  = verdict{Alive, reasonRuns}
-	thread = verdict{Alive, reasonThread}
-	gone   = verdict{Dead, reasonNone}
-	over   = verdict{Dead, reasonEnded}
-	zombie = verdict{Dead, reasonZombie}
-	reused = verdict{Dead, reasonReused}
-	hidden = verdict{Unknown, reasonHidden}
-	clock  = verdict{Unknown, reasonClock}
-	vague  = verdict{Unknown, reasonNoStart}
+	alive  = verdict{Alive, reason.Runs}
+	thread = verdict{Alive, reason.Thread}
+	gone   = verdict{Dead, reason.None}
+	zombie = verdict{Dead, reason.Zombie}
+	reused = verdict{Dead, reason.Reused}
+	hidden = verdict{Unknown, reason.Hidden}
+	clock  = verdict{Unknown, reason.Clock}
+	vague  = verdict{Unknown, reason.NoStart}
 )
 
 func TestSelf(t *testing.T) {
@@ -88,6 +103,38 @@ func TestSelf(t *testing.T) {
 	assert.LessOrEqual(t, number(t, ticks), number(t, later))
 	assert.Equal(t, id.Boot, c.id.Boot)
 	assert.Equal(t, id.Namespace, c.id.Namespace)
+}
+
+// This process and another one tell the same of it.
+func TestUnique(t *testing.T) {
+	needUnique(t)
+	ofPID := func(pid int) string {
+		fd, err := unix.PidfdOpen(pid, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		return unique(fd)
+	}
+	c, d := start(t, reexec.Command(t, "self")), start(t, reexec.Command(t, "self"))
+	assert.Equal(t, self().Unique, ofPID(os.Getpid()))
+	assert.Equal(t, c.id.Unique, ofPID(c.id.PID))
+	assert.Equal(t, d.id.Unique, ofPID(d.id.PID))
+	assert.Less(t, number(t, c.id.Unique), number(t, d.id.Unique))
+	c.kill(t)
+	assert.Equal(t, c.id.Unique, ofPID(c.id.PID), "a zombie is the same process")
+
+	// Of other files it is nothing, whatever their inode numbers.
+	f, err := os.Open("/proc/self/exe")
+	require.NoError(t, err)
+	defer f.Close()
+	assert.Empty(t, unique(int(f.Fd())))
+	assert.Empty(t, unique(-1))
+}
+
+func needUnique(t *testing.T) {
+	t.Helper()
+	if self().Unique == "" {
+		t.Skip("pidfds have no inode numbers of their own: needs Linux 6.9 and 64 bits")
+	}
 }
 
 func number(t *testing.T, s string) int {
@@ -197,10 +244,11 @@ func TestProbe(t *testing.T) {
 
 	ticks, ns, _ := strings.Cut(c.id.Start, "@")
 	withStart := func(start string) Identity {
-		id := c.id
+		id := older(c.id)
 		id.Start = start
 		return id
 	}
+	assert.Equal(t, alive, probe(OS(), older(c.id)))
 	assert.Equal(t, reused, probe(OS(), withStart("1"+c.id.Start)))
 	assert.Equal(t, reused, probe(OS(), withStart("1@"+ns)))
 	assert.Equal(t, clock, probe(OS(), withStart(ticks+"@1")), "another time namespace")
@@ -218,12 +266,51 @@ func TestProbe(t *testing.T) {
 	assert.Equal(t, gone, probe(OS(), withStart("")))
 }
 
+// Where there is one, Unique alone says which process it is.
+func TestProbeUnique(t *testing.T) {
+	needUnique(t)
+	c := start(t, reexec.Command(t, "self"))
+	noProc := tableAt(t.TempDir())
+	other := c.id
+	other.Unique += "0"
+	ticks, _, _ := strings.Cut(c.id.Start, "@")
+	for _, table := range []Table{OS(), noProc} {
+		assert.Equal(t, reused, probe(table, other), "of the same start")
+		for _, start := range []string{"", "1" + c.id.Start, ticks + "@1"} {
+			id := c.id
+			id.Start = start
+			assert.Equal(t, alive, probe(table, id), "start %q", start)
+		}
+	}
+	withoutPidfd(t, func() {
+		assert.Equal(t, alive, probe(OS(), c.id))
+		assert.Equal(t, alive, probe(OS(), other), "the start time is the same")
+		assert.Equal(t, hidden, probe(noProc, other))
+	})
+	for _, call := range []uintptr{unix.SYS_FSTATFS, unix.SYS_FSTAT} {
+		onThread(func() {
+			if err := deny(seccompErrno(unix.EPERM), call); err != nil {
+				t.Errorf("seccomp: %v", err)
+				return
+			}
+			assert.Equal(t, alive, probe(OS(), other), "the start time is the same")
+			assert.Equal(t, hidden, probe(noProc, other))
+		})
+	}
+	c.kill(t)
+	assert.Equal(t, zombie, probe(noProc, c.id))
+	assert.Equal(t, reused, probe(noProc, other))
+	c.reap()
+	assert.Equal(t, gone, probe(noProc, c.id))
+	assert.Equal(t, gone, probe(noProc, other))
+}
+
 func TestProbeImpossible(t *testing.T) {
 	for _, pid := range []int64{0, -1, -int64(os.Getpid()), -1 << 31, -1 << 63, 1 << 31, 1 << 32, 1<<32 + 1, 1<<63 - 1} {
 		if int64(int(pid)) != pid {
 			continue // a 32-bit system
 		}
-		assert.Equal(t, verdict{Dead, reasonImpossible}, probe(OS(), Identity{PID: int(pid)}), "%d", pid)
+		assert.Equal(t, verdict{Dead, reason.Impossible}, probe(OS(), Identity{PID: int(pid)}), "%d", pid)
 	}
 	// These are possible as far as we know, but no Linux has them.
 	for _, pid := range []int{1 << 22, 1 << 30, 1<<31 - 1} {
@@ -243,6 +330,7 @@ func mainNoSignal(args []string) {
 		for _, root := range []string{"/proc", "/nonexistent"} {
 			for _, pid := range []int{0, -1, -os.Getppid(), -1 << 31, 1, os.Getpid(), os.Getppid(), 1<<31 - 1} {
 				tableAt(root).Probe(Identity{PID: pid})
+				tableAt(root).Probe(Identity{PID: pid, Unique: "1"})
 			}
 		}
 		if len(args) > 0 {
@@ -301,7 +389,9 @@ func TestZombieLeader(t *testing.T) {
 	withoutPidfd(t, func() {
 		assert.Equal(t, thread, probe(OS(), c.id), "a thread of it runs")
 	})
-	assert.Equal(t, hidden, probe(tableAt(t.TempDir()), c.id), "a thread of it runs, without procfs")
+	assert.Equal(t, thread, probe(OS(), older(c.id)), "a thread of it runs")
+	assert.Equal(t, unseen(c.id), probe(tableAt(t.TempDir()), c.id), "a thread of it runs, without procfs")
+	assert.Equal(t, hidden, probe(tableAt(t.TempDir()), older(c.id)), "a thread of it runs, without procfs")
 
 	ended, stop, err := Notify(OS(), c.id)
 	require.NoError(t, err)
@@ -310,6 +400,7 @@ func TestZombieLeader(t *testing.T) {
 	require.NoError(t, c.in.Close())
 	<-ended
 	assert.Equal(t, zombie, probe(OS(), c.id))
+	assert.Equal(t, zombie, probe(OS(), older(c.id)))
 	withoutPidfd(t, func() {
 		assert.Equal(t, zombie, probe(OS(), c.id))
 	})
@@ -390,13 +481,17 @@ func TestOtherUser(t *testing.T) {
 	onThread(func() {
 		require.NoError(t, becomeNobody())
 		assert.Equal(t, alive, probe(OS(), c.id))
-		assert.Equal(t, hidden, probe(noProc, c.id))
+		assert.Equal(t, alive, probe(OS(), older(c.id)))
+		assert.Equal(t, unseen(c.id), probe(noProc, c.id))
+		assert.Equal(t, hidden, probe(noProc, older(c.id)))
 	})
 	c.kill(t)
 	onThread(func() {
 		require.NoError(t, becomeNobody())
-		assert.Equal(t, zombie, probe(OS(), c.id))
-		assert.Equal(t, over, probe(noProc, c.id))
+		for _, id := range []Identity{c.id, older(c.id)} {
+			assert.Equal(t, zombie, probe(OS(), id))
+			assert.Equal(t, zombie, probe(noProc, id))
+		}
 	})
 }
 
@@ -421,7 +516,8 @@ func TestHidepid(t *testing.T) {
 		}
 	}
 	asNobody(func(table Table) {
-		assert.Equal(t, hidden, probe(table, c.id))
+		assert.Equal(t, unseen(c.id), probe(table, c.id))
+		assert.Equal(t, hidden, probe(table, older(c.id)))
 		self, err := table.Self()
 		assert.NoError(t, err)
 		assert.NotEmpty(t, self.Start, "one sees oneself")
@@ -435,9 +531,15 @@ func TestHidepid(t *testing.T) {
 		}
 	})
 	c.kill(t)
-	asNobody(func(table Table) { assert.Equal(t, over, probe(table, c.id)) })
+	asNobody(func(table Table) {
+		assert.Equal(t, zombie, probe(table, c.id))
+		assert.Equal(t, zombie, probe(table, older(c.id)))
+	})
 	c.reap()
-	asNobody(func(table Table) { assert.Equal(t, gone, probe(table, c.id)) })
+	asNobody(func(table Table) {
+		assert.Equal(t, gone, probe(table, c.id))
+		assert.Equal(t, gone, probe(table, older(c.id)))
+	})
 }
 
 // A thread ID is no process ID, although kill(2) and /proc take it for one.
@@ -460,6 +562,8 @@ func TestThreadID(t *testing.T) {
 
 	assert.Equal(t, reused, probe(OS(), id))
 	assert.Equal(t, gone, probe(tableAt(t.TempDir()), id))
+	id.Unique = "1"
+	assert.Equal(t, gone, probe(OS(), id))
 	ended, stop, err := Notify(OS(), id)
 	require.NoError(t, err)
 	<-ended
@@ -526,9 +630,13 @@ func mainExec(args []string) {
 }
 
 // A process that runs another program from any of its threads stays the same
-// one, and looks dead at no moment.
+// one, and looks dead at no moment, with and without pidfd and procfs.
 func TestExecStaysAlive(t *testing.T) {
-	c := start(t, reexec.Command(t, "exec", "30", "first"))
+	times := "400"
+	if testing.Short() {
+		times = "50"
+	}
+	c := start(t, reexec.Command(t, "exec", times, "first"))
 	_, err := c.in.Write([]byte("\n"))
 	require.NoError(t, err)
 	said := make(chan struct{})
@@ -539,17 +647,41 @@ func TestExecStaysAlive(t *testing.T) {
 		json.Unmarshal(line, &last)
 	}()
 	noProc := tableAt(t.TempDir())
-	for ended := false; !ended; {
+	old := older(c.id)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		onThread(func() {
+			if err := deny(seccompErrno(unix.ENOSYS), unix.SYS_PIDFD_OPEN); err != nil {
+				t.Errorf("seccomp: %v", err)
+				return
+			}
+			until(said, func() bool {
+				v := probe(OS(), old)
+				return assert.Equal(t, Alive, v.State, v.Reason) &&
+					assert.Equal(t, hidden, probe(noProc, old))
+			})
+		})
+	})
+	until(said, func() bool {
+		v, w := probe(OS(), c.id), probe(OS(), old)
+		return assert.Equal(t, Alive, v.State, v.Reason) &&
+			assert.Equal(t, Alive, w.State, w.Reason) &&
+			assert.Equal(t, unseen(c.id), probe(noProc, c.id)) &&
+			assert.Equal(t, hidden, probe(noProc, old))
+	})
+	wg.Wait()
+	assert.Equal(t, c.id, last)
+}
+
+// until calls f until it returns false or the channel is closed.
+func until(closed <-chan struct{}, f func() bool) {
+	for f() {
 		select {
-		case <-said:
-			ended = true
+		case <-closed:
+			return
 		default:
 		}
-		v := probe(OS(), c.id)
-		require.Equal(t, Alive, v.State, v.Reason)
-		require.Equal(t, hidden, probe(noProc, c.id))
 	}
-	assert.Equal(t, c.id, last)
 }
 
 // mainReuse is the first process of a PID namespace. It has one PID used twice.
@@ -565,6 +697,9 @@ func mainReuse([]string) {
 		panic(fmt.Sprintf("with another /proc: %+v", id))
 	}
 	verdicts = append(verdicts, probe(above, Identity{PID: 1, Start: "1@" + above.clock}))
+	if above.namespace("pid") == "" || probe(above, id) != unseen(id) {
+		panic(fmt.Sprintf("with another /proc: %v", probe(above, id)))
+	}
 
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		panic(err)
@@ -644,14 +779,85 @@ func bootTicks() int64 {
 	return now.Nano() / 10e6
 }
 
-func TestReuse(t *testing.T) {
+// startFirst starts a process that is the first one of a PID namespace.
+func startFirst(t *testing.T, name string) *child {
+	t.Helper()
 	needRoot(t)
 	if _, err := os.Stat("/proc/sys/kernel/ns_last_pid"); err != nil {
 		t.Skip("no way to choose a PID: ", err)
 	}
-	cmd := reexec.Command(t, "reuse")
+	cmd := reexec.Command(t, name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
-	c := start(t, cmd)
+	return start(t, cmd)
+}
+
+const sameTicks = 50
+
+// mainSameTick is the first process of a PID namespace. It has sameTicks PIDs used
+// twice within one tick of the clock that start times count.
+func mainSameTick([]string) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		panic(err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		panic(err)
+	}
+	say(self())
+	var got []again
+	for i := 0; len(got) < sameTicks; i++ {
+		if a, ok := reuseInTick(1000 + i*10%20_000); ok {
+			got = append(got, a)
+		}
+	}
+	say(got)
+}
+
+// again is what the table says of a process when its PID and start time are
+// those of another one, by all that its record has and by what an older one has.
+type again struct{ Full, Older verdict }
+
+// reuseInTick reports false if the PID was not free, or the tick was over.
+func reuseInTick(pid int) (a again, ok bool) {
+	first := startAt(pid)
+	owner := identityOf(first.Process.Pid)
+	end(first)
+	second := startAt(pid)
+	defer end(second)
+	now := identityOf(second.Process.Pid)
+	a = again{probe(OS(), owner), probe(OS(), older(owner))}
+	return a, now.PID == owner.PID && now.Start == owner.Start
+}
+
+// identityOf is what Self returns in another process.
+func identityOf(pid int) Identity {
+	t := newOSTable()
+	s, err := t.statOf(pid)
+	if err != nil {
+		panic(err)
+	}
+	fd, err := pidfdOpen(pid)
+	if err != nil {
+		panic(err)
+	}
+	defer unix.Close(fd)
+	return Identity{PID: pid, Start: s.start + "@" + t.clock, Unique: unique(fd)}
+}
+
+// Start times count ticks of 10 ms. A PID that is used again within one is told
+// by Unique.
+func TestReuseWithinTick(t *testing.T) {
+	needUnique(t)
+	var got []again
+	startFirst(t, "same-tick").hear(t, &got)
+	assert.Len(t, got, sameTicks)
+	for _, a := range got {
+		assert.Equal(t, reused, a.Full)
+		assert.Equal(t, alive, a.Older, "the start time does not tell")
+	}
+}
+
+func TestReuse(t *testing.T) {
+	c := startFirst(t, "reuse")
 	assert.Equal(t, 1, c.id.PID)
 	assert.Equal(t, self().Boot, c.id.Boot)
 	assert.NotEqual(t, self().Namespace, c.id.Namespace)
@@ -688,28 +894,62 @@ func TestTimeNamespace(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	inside := func() *child {
-		cmd := reexec.Command(t, "probe")
-		cmd.Args = append([]string{unshare, "--time", "--boottime", "86400", cmd.Path}, cmd.Args[1:]...)
-		cmd.Path = unshare
-		return start(t, cmd)
-	}
 	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
 		t.Skip("no time namespaces: ", err)
 	}
-	c, d := inside(), inside()
+	c, d := startLater(t, unshare), startLater(t, unshare)
 	outside := start(t, reexec.Command(t, "probe"))
-	assert.Equal(t, clock, probe(OS(), c.id))
-	assert.Equal(t, clock, c.ask(t, self()))
-	assert.Equal(t, clock, c.ask(t, d.id))
-	assert.Equal(t, alive, c.ask(t, c.id))
-	assert.Equal(t, alive, outside.ask(t, self()))
-	c.kill(t)
-	assert.Equal(t, zombie, probe(OS(), c.id))
-	assert.Equal(t, zombie, d.ask(t, c.id))
-	c.reap()
-	assert.Equal(t, gone, probe(OS(), c.id))
-	assert.Equal(t, gone, d.ask(t, c.id))
+	require.NotEqual(t, self().Start[strings.Index(self().Start, "@"):], c.id.Start[strings.Index(c.id.Start, "@"):])
+	assert.Equal(t, clock, probe(OS(), older(c.id)))
+	assert.Equal(t, clock, c.ask(t, older(self())))
+	assert.Equal(t, clock, c.ask(t, older(d.id)))
+	assert.Equal(t, alive, c.ask(t, older(c.id)))
+	assert.Equal(t, alive, outside.ask(t, older(self())))
+	if self().Unique != "" { // no clock has anything to do with it
+		assert.Equal(t, alive, probe(OS(), c.id))
+		assert.Equal(t, alive, c.ask(t, self()))
+		assert.Equal(t, alive, c.ask(t, d.id))
+	}
+	require.NoError(t, unix.Kill(c.id.PID, unix.SIGKILL))
+	require.NoError(t, awaitZombie(c.id.PID))
+	for _, id := range []Identity{c.id, older(c.id)} {
+		assert.Equal(t, zombie, probe(OS(), id))
+		assert.Equal(t, zombie, d.ask(t, id))
+	}
+	reapAdopted(t, c.id.PID)
+	defer reapAdopted(t, d.id.PID)
+	defer d.in.Close()
+	for _, id := range []Identity{c.id, older(c.id)} {
+		assert.Equal(t, gone, probe(OS(), id))
+		assert.Equal(t, gone, d.ask(t, id))
+	}
+}
+
+// startLater starts a process that runs mainProbe in a time namespace of its own.
+//
+// unshare(2) of a time namespace moves the children. (Linux 6.3 moves the process
+// itself when it executes a program, and older ones do not.) So unshare(1) forks,
+// and this process adopts its child: then it can wait for its end.
+func startLater(t *testing.T, unshare string) *child {
+	t.Helper()
+	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	cmd := reexec.Command(t, "probe")
+	cmd.Args = append([]string{unshare, "--time", "--boottime", "86400", "--fork", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = unshare
+	c := start(t, cmd)
+	require.NotEqual(t, cmd.Process.Pid, c.id.PID)
+	require.NoError(t, cmd.Process.Kill())
+	_, err := cmd.Process.Wait()
+	require.NoError(t, err)
+	return c
+}
+
+// reapAdopted frees the PID of a zombie that was not started by os/exec.
+func reapAdopted(t *testing.T, pid int) {
+	t.Helper()
+	_, err := retry(func() (int, error) { return unix.Wait4(pid, nil, 0, nil) })
+	require.NoError(t, err)
 }
 
 // fixture writes a procfs in which this process is as the files say. It knows
@@ -731,12 +971,14 @@ func fixture(t *testing.T, files map[string]string) *osTable {
 
 func TestForeignProc(t *testing.T) {
 	pid := strconv.Itoa(os.Getpid())
+	first := pid + "/task/" + pid + "/stat"
 	files := func(change ...string) map[string]string {
 		m := map[string]string{
 			"sys/kernel/random/boot_id": "b\n",
 			"self":                      "-> " + pid,
 			pid + "/status":             "Name:\tx\nNSpid:\t" + pid + "\nNSpgid:\t1\t2\n",
 			pid + "/stat":               pid + " (x) S" + between + "345 6",
+			first:                       pid + " (x) R" + between + "345 6",
 			pid + "/ns/pid":             "-> pid:[1]",
 			pid + "/ns/time":            "-> time:[2]",
 		}
@@ -763,6 +1005,10 @@ func TestForeignProc(t *testing.T) {
 		{"without status", []string{pid + "/status", ""}, "", "b", "1"},
 		{"without stat", []string{pid + "/stat", ""}, "", "b", "1"},
 		{"stat cut short", []string{pid + "/stat", pid + " (x) S" + between + "34"}, "", "b", "1"},
+		{"without tasks", []string{first, ""}, "", "b", "1"},
+		{"of an emulator: no state", []string{pid + "/stat", pid + " (x) 0" + between + "345 6"}, "", "b", "1"},
+		{"of an emulator: no start", []string{pid + "/stat", pid + " (x) R" + between + "0 6"}, "", "b", "1"},
+		{"of an emulator: another start", []string{pid + "/stat", pid + " (x) R" + between + "346 6"}, "", "b", "1"},
 		{"without sys", []string{"sys/kernel/random/boot_id", ""}, "345@2", "", "1"},
 		{"boot of two words", []string{"sys/kernel/random/boot_id", "a b"}, "345@2", "", "1"},
 		{"odd namespace", []string{pid + "/ns/pid", "-> pid:[x]"}, "345@2", "b", ""},
@@ -776,11 +1022,15 @@ func TestForeignProc(t *testing.T) {
 			assert.Equal(t, test.boot, id.Boot)
 			assert.Equal(t, test.namespace, id.Namespace)
 			assert.Equal(t, os.Getpid(), id.PID)
-			if test.start == "" {
+			assert.Equal(t, self().Unique, id.Unique, "it needs no procfs")
+			switch {
+			case test.start != "":
+				assert.Equal(t, alive, probe(table, older(id)))
+			case strings.HasSuffix(test.name, " start"), test.name == "without tasks":
+				assert.Equal(t, vague, probe(table, older(id)))
+			default:
 				id.Start = "345@2"
-				assert.Equal(t, hidden, probe(table, id))
-			} else {
-				assert.Equal(t, alive, probe(table, id))
+				assert.Equal(t, hidden, probe(table, older(id)))
 			}
 		})
 	}
@@ -790,18 +1040,20 @@ func TestForeignProc(t *testing.T) {
 func TestVanishes(t *testing.T) {
 	pid := strconv.Itoa(os.Getpid())
 	none := 1<<31 - 1
+	// Not this process, nor its parent: either may be process 1, and a parent
+	// in another PID namespace is process 0.
+	c, d := start(t, reexec.Command(t, "self")), start(t, reexec.Command(t, "self"))
 	table := fixture(t, map[string]string{
-		"self":                        "-> " + pid,
-		pid + "/status":               "",
-		pid + "/ns/time":              "-> time:[2]",
-		strconv.Itoa(none) + "/stat":  "7 (x) Z" + between + "345 6",
-		strconv.Itoa(os.Getppid()):    "a file",
-		pid + "/stat":                 "",
-		strconv.Itoa(1) + "/stat/dir": "stat is a directory: it opens, but does not read",
+		"self":                               "-> " + pid,
+		pid + "/status":                      "",
+		pid + "/ns/time":                     "-> time:[2]",
+		strconv.Itoa(none) + "/stat":         "7 (x) Z" + between + "345 6",
+		strconv.Itoa(c.id.PID):               "a file",
+		strconv.Itoa(d.id.PID) + "/stat/dir": "stat is a directory: it opens, but does not read",
 	})
 	assert.Equal(t, gone, probe(table, Identity{PID: none, Start: "345@2"}), "reaped after stat was read")
-	assert.Equal(t, hidden, probe(table, Identity{PID: os.Getppid(), Start: "345@2"}))
-	assert.Equal(t, hidden, probe(table, Identity{PID: 1, Start: "345@2"}))
+	assert.Equal(t, hidden, probe(table, Identity{PID: c.id.PID, Start: "345@2"}))
+	assert.Equal(t, hidden, probe(table, Identity{PID: d.id.PID, Start: "345@2"}))
 }
 
 func TestNotify(t *testing.T) {
@@ -832,12 +1084,18 @@ func TestNotify(t *testing.T) {
 // Another process that has the PID is not waited for.
 func TestNotifyReused(t *testing.T) {
 	before := descriptors(t)
-	id := self()
-	id.Start = "1" + id.Start
-	ended, stop, err := Notify(OS(), id)
-	require.NoError(t, err)
-	<-ended
-	stop()
+	byStart, byUnique := older(self()), self()
+	byStart.Start = "1" + byStart.Start
+	byUnique.Unique += "0"
+	for _, id := range []Identity{byStart, byUnique} {
+		if id.Unique == "0" {
+			continue // the kernel has none
+		}
+		ended, stop, err := Notify(OS(), id)
+		require.NoError(t, err)
+		<-ended
+		stop()
+	}
 	assert.Equal(t, before, descriptors(t))
 }
 
@@ -901,8 +1159,10 @@ func TestProbeLeavesNothing(t *testing.T) {
 	before := descriptors(t)
 	probeAll := func() {
 		for range 10 {
-			probe(OS(), c.id)
-			probe(noProc, c.id)
+			for _, id := range []Identity{c.id, older(c.id)} {
+				probe(OS(), id)
+				probe(noProc, id)
+			}
 		}
 	}
 	probeAll()
@@ -915,12 +1175,14 @@ func TestProbeLeavesNothing(t *testing.T) {
 
 func BenchmarkProbe(b *testing.B) {
 	table, id := OS(), self()
-	b.Run("alive", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			table.Probe(id)
-		}
-	})
+	for name, id := range map[string]Identity{"alive": id, "alive by start": older(id)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				table.Probe(id)
+			}
+		})
+	}
 	b.Run("dead", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

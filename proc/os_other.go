@@ -2,17 +2,17 @@
 
 package proc
 
+import "github.com/dirlock/dirlock/proc/internal/reason"
+
 const maxPID = maxPID32
 
 type osState struct{}
 
 func newOSTable() *osTable { return &osTable{} }
 
-// identify knows nothing: the system has no process table that could be asked
-// (js, wasip1), or this package does not know how (plan9).
+// identify knows nothing. js and wasip1 have no process table; Plan 9 has one,
+// but this package does not know how to ask it.
 func (t *osTable) identify() Identity { return Identity{} }
 
 // probe cannot tell.
-func (t *osTable) probe(Identity) (State, string) {
-	return Unknown, "nothing on this system says which processes exist"
-}
+func (t *osTable) probe(Identity) (State, string) { return Unknown, reason.NoTable }

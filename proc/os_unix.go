@@ -2,7 +2,11 @@
 
 package proc
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/proc/internal/reason"
+)
 
 const maxPID = maxPID32
 
@@ -11,31 +15,34 @@ type osState struct{}
 
 func newOSTable() *osTable { return &osTable{} }
 
-// oneNamespace is the Namespace on a system where a PID means one process only,
-// whoever asks.
+// oneNamespace is the Namespace on a system where a PID means the same process
+// to everybody.
 const oneNamespace = "system"
 
-const reasonInvisible = "no process with this PID is visible, but processes may be hidden"
-
-// probe asks with kill(2) and signal 0, which sends nothing, whether there is a
-// process or a zombie, and then for its start time where the system has one.
+// probe asks with kill(2) and signal 0, which sends nothing, whether the PID
+// belongs to a process or a zombie. Then it asks for the start time, where the
+// system has one. None of these systems has a Unique.
+//
+// A system provides the functions seesAll, whether kill(2) says ESRCH only if
+// there is no such process, and lookAt, the start time of a process ("" if it
+// cannot be read) and whether it is a zombie.
 func (t *osTable) probe(id Identity) (State, string) {
 	if unix.Kill(id.PID, 0) == unix.ESRCH {
 		if !seesAll() {
-			return Unknown, reasonInvisible
+			return Unknown, reason.Invisible
 		}
-		return Dead, reasonNone
+		return Dead, reason.None
 	}
 	start, zombie := lookAt(id.PID)
 	switch {
 	case start == "":
-		return Unknown, reasonHidden
+		return Unknown, reason.Hidden
 	case zombie:
-		return Dead, reasonZombie
+		return Dead, reason.Zombie
 	case id.Start == "":
-		return Unknown, reasonNoStart
+		return Unknown, reason.NoStart
 	case id.Start != start:
-		return Dead, reasonReused
+		return Dead, reason.Reused
 	}
-	return Alive, reasonRuns
+	return Alive, reason.Runs
 }

@@ -4,13 +4,13 @@ package proc
 
 import "runtime"
 
-// identify knows little. None of these systems has an identifier of its boot:
-// the boot time of sysctl(3) and of utmpx changes when the clock is set. Nor is
-// there a start time that does not change with it, or the layout in which the
-// kernel tells it is not fixed.
+// identify knows little. None of these systems has a name for its boot: the boot
+// time that sysctl(3) and utmpx tell changes when the clock is set. So does the
+// start time of a process, or the layout in which the kernel tells it is not
+// fixed.
 //
-// AIX has workload partitions, DragonFly jails, Solaris and illumos zones, in
-// which a process sees only those beside it.
+// AIX has workload partitions, DragonFly jails, and Solaris and illumos zones. A
+// process in one of these sees only the processes in the same one.
 func (t *osTable) identify() Identity {
 	switch runtime.GOOS {
 	case "netbsd", "openbsd":

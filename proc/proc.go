@@ -1,20 +1,22 @@
-// Package proc is the process table as a directory lock sees it: who am I, and
-// does that process still live?
+// Package proc tells a directory lock which process it runs in, and whether
+// another process is still alive.
 //
-// [OS] is the table of the operating system. [Fake] is one in which a test
-// starts, kills and re-uses processes. Package proctest checks any table.
+// [OS] is the process table of the operating system. Package proctest has a
+// fake one for tests, in which processes are started, killed and their PIDs
+// reused, and a suite of checks for any implementation of [Table].
 package proc
 
-// State is what is known of a process.
+// State is what is known about a process.
 type State uint8
 
 const (
-	// Unknown: it may live or not. A process with that PID may exist, but
-	// nothing says whether it is the same one, or nobody could be asked.
+	// Unknown means that the process may be alive or dead. Perhaps a process
+	// has the PID and nothing tells whether it is the same one, or the system
+	// cannot be asked.
 	Unknown State = iota
-	// Alive: the process exists, and is the one that was asked for.
+	// Alive means that the process exists and is the one asked about.
 	Alive
-	// Dead: the process has ended, and none of its threads runs.
+	// Dead means that the process has ended and none of its threads runs.
 	Dead
 )
 
@@ -29,38 +31,49 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Identity says which process is meant, among all that ever had its PID. The
-// strings are opaque, have neither spaces nor control characters (save Command
-// and Host, which are shown to people only), and are empty if the system cannot
-// tell.
+// Identity tells one process from all others that ever had its PID.
+//
+// All strings are opaque: compare them, and nothing else. They contain neither
+// spaces nor control characters, except for Host and Command, which are meant
+// for people. A string is empty if the system cannot tell.
 type Identity struct {
-	// PID is the process ID in its own PID namespace, greater than zero.
+	// PID is the process ID in the process's own PID namespace. It is greater
+	// than zero.
 	PID int
-	// Start is equal for two processes of one Boot, Namespace and PID only if
-	// they are the same process. It does not drift with the clock.
+	// Unique is different for any two processes of one Boot, whatever their
+	// PID, Start and Namespace. Few systems have such a number.
+	Unique string
+	// Start is the start time. It is different for two processes of the same
+	// Boot, Namespace and PID, unless they started within one tick of the
+	// system's clock (10 ms on Linux) and Unique has to tell them apart. It
+	// does not change when the wall clock is set.
 	Start string
-	// Boot names the run of the kernel: another boot, another value.
+	// Boot names the run of the kernel. It is different after every boot.
 	Boot string
-	// Namespace names the set of processes in which PID counts. A system that
-	// has but one per boot gives it a name all the same: empty is not known.
+	// Namespace names the set of processes in which PID counts. A system with
+	// one such set per boot has a name for it too: empty means not known.
 	Namespace string
-	// Host is the machine's name, for people.
+	// Host is the name of the machine, for people.
 	Host string
-	// Command is the program's name, for people.
+	// Command is the name of the program, for people.
 	Command string
 }
 
-// Table is a process table. A value is safe for concurrent use, and does not
-// block.
+// Table is a process table. Its methods do not block, and are safe for
+// concurrent use.
 type Table interface {
 	// Self identifies the calling process.
 	Self() (Identity, error)
 
-	// Probe reports the state of a process, and the reason in a few words
-	// ("no process has this PID"). It looks at PID and Start only: the caller
-	// asks about processes of its own Boot and Namespace. It sends no signal
-	// to anybody, whatever the PID is, and an impossible PID (zero, negative,
-	// too large) is Dead. Evidence of life wins: the answer is Dead only if
+	// Probe reports the state of a process, with the reason in a few words
+	// ("no process has this PID").
+	//
+	// The caller asks only about processes of its own Boot and Namespace:
+	// Probe looks at PID, Unique and Start. If it can compare Unique, that
+	// decides which process is meant. Otherwise Start does.
+	//
+	// Probe signals nobody, whatever the PID. An impossible PID (zero, negative
+	// or too large) is Dead. Evidence of life wins: the answer is Dead only if
 	// the process cannot be running.
 	Probe(id Identity) (State, string)
 }

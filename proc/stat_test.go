@@ -29,6 +29,8 @@ func TestParseStatRefuses(t *testing.T) {
 		"7 (x) S" + between + "345",        // the number may go on
 		"7 (x) SS" + between + "345 ",      // no state
 		"7 (x) " + between + "345 ",        // no state
+		"7 (x) 0" + between + "345 ",       // as qemu-user has it
+		"7 (x) \xc3" + between + "345 ",    // no letter
 		"7 (x)S" + between + "345 ",        // no space
 		"7 (x) S" + between + "-345 ",      // not a time
 		"7 (x) S" + between + "0x3 ",       // not a time

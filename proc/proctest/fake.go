@@ -3,7 +3,6 @@ package proctest
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -11,23 +10,23 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// Fake is a process table for tests: one PID namespace of an invented machine,
-// in which processes are started, killed and re-used. Each process is a [proc.Table]
-// of its own, the view that the code under test has when that process runs it:
+// Fake is an invented machine, or rather one PID namespace of it, in which a test
+// starts and kills processes, and reuses their PIDs. Each process is a
+// [proc.Table] of its own: what the code under test sees if that process runs it.
 //
 //	procs := proctest.NewFake()
 //	p := procs.Start("backup")
 //	held := lock.New(dir, lock.WithProcesses(p))
 //	…
 //	p.Kill()                               // its lock is stale now
-//	q := procs.StartPID(p.PID(), "other")  // and its PID is used again
+//	q := procs.StartPID(p.PID(), "other")  // and its PID is in use again
 //
 // Killing a process stops no goroutine: it only changes what the others see.
 //
 // Everything is deterministic: two fakes on which the same calls are made have
-// equal identities. All methods are safe for concurrent use. There is no
-// background goroutine, so that a fake works inside a testing/synctest bubble;
-// one whose processes wait there must be changed there, too.
+// equal identities. All methods are safe for concurrent use. There are no
+// background goroutines, so a fake works inside a testing/synctest bubble; a
+// process that goroutines of a bubble wait for must be ended in that bubble.
 type Fake struct {
 	world     *fakeWorld
 	machine   *fakeMachine
@@ -43,33 +42,42 @@ type fakeWorld struct {
 }
 
 type fakeMachine struct {
-	host   string
-	boot   string
-	clock  int     // start of the next process
-	spaces []*Fake // the machine's own one first
+	host    string
+	boot    string
+	clock   int     // start of the last process
+	stopped bool    // the clock does not go on
+	older   bool    // processes have no Unique
+	count   uint64  // processes of this boot
+	spaces  []*Fake // the machine's own one first
 }
 
-// fakeRootNamespace is the number of the first PID namespace, which is the same
-// on every Linux machine. The fake has it, too, because code that takes
-// namespaces of two machines for one must fail on the fake as well.
+// Where a machine begins to count at each boot.
+const fakeFirstTick = 1000
+
+// fakeRootNamespace is the number of the first PID namespace, the same on every
+// Linux machine. The fake has it too, so that code that confuses the namespaces
+// of two machines fails on it as well.
 const fakeRootNamespace = 4026531836
 
-// NewFake returns the first PID namespace of a machine that runs no process.
-// Two calls return machines that look the same to each other, one boot
-// included; use [Fake.Machine] for another machine.
+// NewFake returns the first PID namespace of a machine that runs no process. Two
+// calls return machines that look the same to each other, even their boot. For
+// another machine, use [Fake.Machine].
 func NewFake() *Fake {
 	w := &fakeWorld{}
 	return w.newMachine("host1")
 }
 
 func (w *fakeWorld) newMachine(host string) *Fake {
-	m := &fakeMachine{host: host, boot: w.newBoot(), clock: 1000}
+	m := &fakeMachine{host: host}
+	w.boot(m)
 	return w.newSpace(m)
 }
 
-func (w *fakeWorld) newBoot() string {
+// boot starts a machine that runs no process.
+func (w *fakeWorld) boot(m *fakeMachine) {
 	w.boots++
-	return fmt.Sprintf("00000000-0000-4000-8000-%012d", w.boots)
+	m.boot = fmt.Sprintf("00000000-0000-4000-8000-%012d", w.boots)
+	m.clock, m.count = fakeFirstTick, 0
 }
 
 func (w *fakeWorld) newSpace(m *fakeMachine) *Fake {
@@ -79,24 +87,24 @@ func (w *fakeWorld) newSpace(m *fakeMachine) *Fake {
 	return f
 }
 
-// Machine returns the first PID namespace of another machine of that name: its
-// own boot, its own PIDs from 1.
+// Machine returns the first PID namespace of another machine with that host name.
+// It has a boot of its own, and PIDs from 1.
 func (f *Fake) Machine(host string) *Fake {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	return f.world.newMachine(host)
 }
 
-// Container returns another PID namespace of the same machine and boot, with
-// its own PIDs from 1. Its processes are seen in it alone.
+// Container returns another PID namespace of the same machine and boot, with PIDs
+// from 1. Only its own processes see the processes in it.
 func (f *Fake) Container() *Fake {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	return f.world.newSpace(f.machine)
 }
 
-// KillAll ends all processes of this namespace, as the end of a container does.
-// None is left as a zombie.
+// KillAll ends all processes of this namespace, as the end of a container does,
+// and leaves no zombies.
 func (f *Fake) KillAll() {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
@@ -110,8 +118,8 @@ func (f *Fake) killAll() {
 	}
 }
 
-// Reboot ends all processes of the machine, those of its containers included.
-// Later processes have another boot, and PIDs from 1 again.
+// Reboot ends all processes of the machine, including those in containers. Later
+// processes have another boot, and PIDs from 1 again.
 func (f *Fake) Reboot() {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
@@ -119,12 +127,31 @@ func (f *Fake) Reboot() {
 		space.killAll()
 		space.lastPID = 0
 	}
-	f.machine.boot = f.world.newBoot()
-	f.machine.clock = 1000
+	f.world.boot(f.machine)
 }
 
-// Start starts a process, with the lowest PID that is greater than that of the
-// process started before it, and is free.
+// StopClock stops the clock of the machine: all processes that it starts from now
+// on have the same Start, as if they were started within one tick. Only Unique
+// tells one from another with the same PID.
+func (f *Fake) StopClock() {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	f.machine.clock++
+	f.machine.stopped = true
+}
+
+// WithoutUnique makes the machine one that has no [proc.Identity].Unique, as Linux
+// before 6.9: processes started from now on have none, and nobody can ask for it.
+// It returns f.
+func (f *Fake) WithoutUnique() *Fake {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	f.machine.older = true
+	return f
+}
+
+// Start starts a process. Its PID is the lowest free one above that of the process
+// started before.
 func (f *Fake) Start(command string) *FakeProcess {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
@@ -135,8 +162,8 @@ func (f *Fake) Start(command string) *FakeProcess {
 	return f.start(pid, command)
 }
 
-// StartPID starts a process that has this PID. It panics if the PID is not
-// positive, or belongs to a process that lives or has not been reaped.
+// StartPID starts a process with this PID. It panics if the PID is not positive,
+// or belongs to a process that is alive or has not been reaped.
 func (f *Fake) StartPID(pid int, command string) *FakeProcess {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
@@ -148,138 +175,22 @@ func (f *Fake) StartPID(pid int, command string) *FakeProcess {
 
 func (f *Fake) start(pid int, command string) *FakeProcess {
 	f.lastPID = pid
-	f.machine.clock++
+	m := f.machine
+	if !m.stopped {
+		m.clock++
+	}
+	m.count++
 	p := &FakeProcess{fake: f, id: proc.Identity{
 		PID:       pid,
-		Start:     strconv.Itoa(f.machine.clock),
-		Boot:      f.machine.boot,
+		Start:     strconv.Itoa(m.clock),
+		Boot:      m.boot,
 		Namespace: f.namespace,
-		Host:      f.machine.host,
+		Host:      m.host,
 		Command:   command,
 	}}
+	if !m.older {
+		p.id.Unique = strconv.FormatUint(m.count, 10)
+	}
 	f.procs[pid] = p
 	return p
 }
-
-// FakeProcess is a process of a [Fake], and the process table that it sees.
-type FakeProcess struct {
-	fake    *Fake
-	id      proc.Identity
-	ended   bool
-	hidden  bool
-	waiters []chan struct{}
-}
-
-var _ proc.Notifier = (*FakeProcess)(nil)
-
-// PID returns its process ID.
-func (p *FakeProcess) PID() int { return p.id.PID }
-
-// Kill ends the process, and its parent reaps it: its PID is free. It does
-// nothing if the process has ended.
-func (p *FakeProcess) Kill() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	if !p.ended {
-		p.end()
-		delete(p.fake.procs, p.id.PID)
-	}
-}
-
-// Zombie ends the process, but nobody reaps it: its PID is not free until
-// [FakeProcess.Reap]. It does nothing if the process has ended.
-func (p *FakeProcess) Zombie() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	p.end()
-}
-
-// Reap frees the PID of a zombie. It does nothing if the process has been
-// reaped, and panics if it still lives.
-func (p *FakeProcess) Reap() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	if !p.ended {
-		panic(fmt.Sprintf("proc: Reap: process %d is alive", p.id.PID))
-	}
-	if p.fake.procs[p.id.PID] == p {
-		delete(p.fake.procs, p.id.PID)
-	}
-}
-
-// Hide makes the process's start time unreadable to all others, as procfs does
-// with hidepid: they see that the PID is in use, and no more.
-func (p *FakeProcess) Hide() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	p.hidden = true
-}
-
-func (p *FakeProcess) end() {
-	p.ended = true
-	for _, c := range p.waiters {
-		c <- struct{}{} // each has room for one, and gets one
-	}
-	p.waiters = nil
-}
-
-// Self identifies the process, whether it lives or not. It never fails.
-func (p *FakeProcess) Self() (proc.Identity, error) { return p.id, nil }
-
-// Probe reports the state of the process that has id.PID in the namespace of p.
-func (p *FakeProcess) Probe(id proc.Identity) (proc.State, string) {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	return p.probe(id)
-}
-
-func (p *FakeProcess) probe(id proc.Identity) (proc.State, string) {
-	if id.PID <= 0 || int64(id.PID) > math.MaxInt32 {
-		return proc.Dead, reasonImpossible
-	}
-	q := p.fake.procs[id.PID]
-	switch {
-	case q == nil:
-		return proc.Dead, reasonNone
-	case q.ended:
-		return proc.Dead, reasonZombie
-	case q.hidden && q != p:
-		return proc.Unknown, reasonHidden
-	case id.Start == "":
-		return proc.Unknown, reasonNoStart
-	case id.Start != q.id.Start:
-		return proc.Dead, reasonReused
-	}
-	return proc.Alive, reasonRuns
-}
-
-// Notify returns a channel that receives when the process with id.PID ends, be
-// it as a zombie. It never fails, and receives for no other reason.
-func (p *FakeProcess) Notify(id proc.Identity) (ended <-chan struct{}, stop func(), err error) {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
-	if state, _ := p.probe(id); state == proc.Dead {
-		ended := make(chan struct{}, 1)
-		ended <- struct{}{}
-		return ended, func() {}, nil
-	}
-	q := p.fake.procs[id.PID]
-	c := make(chan struct{}, 1)
-	q.waiters = append(q.waiters, c)
-	return c, func() {
-		p.fake.world.mu.Lock()
-		defer p.fake.world.mu.Unlock()
-		q.waiters = slices.DeleteFunc(q.waiters, func(w chan struct{}) bool { return w == c })
-	}, nil
-}
-
-// The reasons of a verdict, in the words that people see.
-const (
-	reasonImpossible = "no process can have this PID"
-	reasonNone       = "no process has this PID"
-	reasonReused     = "its PID belongs to another process now"
-	reasonZombie     = "it has ended, and its parent has not reaped it"
-	reasonRuns       = "it is running"
-	reasonNoStart    = "a process has this PID, but the start time of the one asked for is not known"
-	reasonHidden     = "a process has this PID, but its start time cannot be read"
-)

@@ -14,27 +14,6 @@ import (
 	"github.com/dirlock/dirlock/proc/proctest"
 )
 
-func ExampleFake() {
-	procs := proctest.NewFake()
-	p := procs.Start("backup")
-	owner, _ := p.Self() // what a lock would write down
-
-	show := func(table proc.Table) {
-		state, reason := table.Probe(owner)
-		fmt.Printf("%v: %s\n", state, reason)
-	}
-	contender := procs.Start("restore")
-	show(contender)
-	p.Kill()
-	show(contender)
-	procs.StartPID(owner.PID, "other")
-	show(contender)
-	// Output:
-	// alive: it is running
-	// dead: no process has this PID
-	// dead: its PID belongs to another process now
-}
-
 func identity(t *testing.T, table proc.Table) proc.Identity {
 	t.Helper()
 	id, err := table.Self()
@@ -77,13 +56,67 @@ func TestFakeLife(t *testing.T) {
 	p.Zombie()
 	assert.Equal(t, proc.Alive, stateOf(q, identity(t, r)))
 
-	id.Start = ""
+	id.Unique, id.Start = "", ""
 	assert.Equal(t, proc.Unknown, stateOf(q, id))
 	assert.Panics(t, func() { f.StartPID(0, "s") })
 	assert.Panics(t, func() { f.StartPID(-1, "s") })
 	assert.Panics(t, func() { f.StartPID(2, "s") })
 	assert.Equal(t, 3, f.Start("s").PID(), "2 is taken")
 	assert.Equal(t, "host1", identity(t, q).Host)
+}
+
+// A PID that is used again within one tick is told by Unique alone.
+func TestFakeStopClock(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		f := proctest.NewFake()
+		if older {
+			assert.Same(t, f, f.WithoutUnique())
+		}
+		before := identity(t, f.Start("before"))
+		f.StopClock()
+		p := f.Start("p")
+		q := f.Start("q")
+		p.Kill()
+		again := identity(t, f.StartPID(p.PID(), "again"))
+		assert.NotEqual(t, before.Start, again.Start)
+		assert.Equal(t, identity(t, p).Start, again.Start)
+		assert.Equal(t, older, again.Unique == "")
+		assert.Equal(t, proc.Alive, stateOf(q, again))
+		want := proc.Dead
+		if older {
+			want = proc.Alive // nothing tells
+		}
+		assert.Equal(t, want, stateOf(q, identity(t, p)))
+	}
+}
+
+// Unique is good for the machine and not only for a namespace of it. If one side
+// has none, the start time tells.
+func TestFakeUnique(t *testing.T) {
+	f := proctest.NewFake()
+	p := f.Start("p")
+	id := identity(t, p)
+	there := identity(t, f.Container().Start("q"))
+	assert.NotEmpty(t, id.Unique)
+	assert.NotEqual(t, id.Unique, there.Unique)
+
+	older := id
+	older.Unique = ""
+	assert.Equal(t, proc.Alive, stateOf(p, older))
+	older.Start += "0"
+	assert.Equal(t, proc.Dead, stateOf(p, older))
+	other := id
+	other.Start += "0"
+	assert.Equal(t, proc.Alive, stateOf(p, other), "Unique decides")
+
+	o := f.Machine("old").WithoutUnique().Start("o")
+	newer := identity(t, o)
+	newer.Unique = "7"
+	assert.Equal(t, proc.Alive, stateOf(o, newer))
+	newer.Start += "0"
+	assert.Equal(t, proc.Dead, stateOf(o, newer))
+	f.Reboot()
+	assert.Equal(t, id.Unique, identity(t, f.Start("p")).Unique, "each boot counts for itself")
 }
 
 func TestFakePlaces(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,15 +16,14 @@ import (
 	"github.com/dirlock/dirlock/proc/proctest"
 )
 
-// world is what a fake backend consists of.
+// world is what a broken table is made of.
 type world struct {
 	*proctest.FakeProcess // the calling one
 	started               map[int]*proctest.FakeProcess
 }
 
-// fake returns a backend of a fake table, as the table that change makes of it.
-func fake(change func(w world) proc.Table) proctest.Backend {
-	procs := proctest.NewFake()
+// fake returns a backend of the table that change makes of a process of procs.
+func fake(procs *proctest.Fake, change func(w world) proc.Table) proctest.Backend {
 	w := world{procs.Start("self"), map[int]*proctest.FakeProcess{}}
 	return proctest.Backend{
 		Table: change(w),
@@ -43,40 +43,80 @@ func fake(change func(w world) proc.Table) proctest.Backend {
 func unchanged(w world) proc.Table { return w.FakeProcess }
 
 func TestFake(t *testing.T) {
-	proctest.Run(t, fake(unchanged))
+	for name, change := range map[string]func(*proctest.Fake){
+		"new":            func(*proctest.Fake) {},
+		"without Unique": func(f *proctest.Fake) { f.WithoutUnique() },
+		"same start":     func(f *proctest.Fake) { f.StopClock() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			procs := proctest.NewFake()
+			change(procs)
+			proctest.Run(t, fake(procs, unchanged))
+		})
+	}
 }
 
 func TestFakeInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		require.NoError(t, proctest.Check(fake(unchanged)))
+		require.NoError(t, proctest.Check(fake(proctest.NewFake(), unchanged)))
 	})
 }
 
 // A table without events is not wrong.
 func TestWithoutNotifier(t *testing.T) {
 	type table struct{ proc.Table }
-	require.NoError(t, proctest.Check(fake(func(w world) proc.Table { return table{w} })))
+	require.NoError(t, proctest.Check(fake(proctest.NewFake(), func(w world) proc.Table { return table{w} })))
 }
 
-// Nor is one that sees no start times: it never says that a process is alive.
+// Nor is one that cannot tell processes apart: it never says that one is alive.
 func TestWithoutStart(t *testing.T) {
-	b := fake(func(w world) proc.Table {
+	without := func(id proc.Identity) proc.Identity {
+		id.Unique, id.Start = "", ""
+		return id
+	}
+	b := fake(proctest.NewFake(), func(w world) proc.Table {
 		return broken{
 			world: w,
 			self: func() (proc.Identity, error) {
 				id, err := w.Self()
-				id.Start = ""
-				return id, err
+				return without(id), err
 			},
 		}
 	})
 	start := b.Start
 	b.Start = func() (proctest.Process, error) {
 		p, err := start()
-		p.ID.Start = ""
+		p.ID = without(p.ID)
 		return p, err
 	}
 	require.NoError(t, proctest.Check(b))
+}
+
+// deaf is a table whose events never come.
+func deaf(w world) proc.Table {
+	return broken{world: w, notify: func(proc.Identity) (<-chan struct{}, func(), error) {
+		return nil, func() {}, nil
+	}}
+}
+
+// The suite waits for as long as it is told to.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		b := fake(proctest.NewFake(), deaf)
+		b.Patience = time.Hour
+		assert.ErrorContains(t, proctest.Check(b), "received nothing")
+		assert.Zero(t, time.Since(begin)%time.Hour)
+		assert.NotZero(t, time.Since(begin))
+	})
+}
+
+func TestSkip(t *testing.T) {
+	b := fake(proctest.NewFake(), deaf)
+	why := "events are lost"
+	b.Skip = map[string]string{"impossible PID": why, "notify": why, "notify of the dead": why, "concurrent": why}
+	require.NoError(t, proctest.Check(b))
+	proctest.Run(t, b)
 }
 
 // broken is a table of which some methods are replaced.
@@ -156,9 +196,13 @@ func TestBroken(t *testing.T) {
 			return id, nil
 		}), "self: Self changes"},
 		{"self is dead", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
-			id.Start += "0"
+			id.Unique += "0"
 			return id, nil
 		}), "self: self: Probe"},
+		{"Unique of two words", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
+			id.Unique = "two words"
+			return id, nil
+		}), `self: Self: Unique "two words" has a space`},
 		{"another namespace", selfing(func(id proc.Identity, _ int) (proc.Identity, error) {
 			id.Namespace += "0"
 			return id, nil
@@ -191,12 +235,30 @@ func TestBroken(t *testing.T) {
 			}
 			return s, why
 		}), "other start: another start: Probe"},
+		{"starts alone", func(w world) proc.Table {
+			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+				id.Unique = ""
+				return w.Probe(id)
+			}}
+		}, "other unique: another Unique: Probe"},
 		{"unknown start is dead", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
 			if id.Start == "" {
 				return proc.Dead, why
 			}
 			return s, why
-		}), "alive: a live process of unknown start"},
+		}), "alive: a live process of unknown start: Probe"},
+		{"missing Unique is dead", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.Unique == "" && id.Start != "" {
+				return proc.Dead, why
+			}
+			return s, why
+		}), "alive: a live process without Unique: Probe"},
+		{"a PID is enough", probing(func(id proc.Identity, s proc.State, why string) (proc.State, string) {
+			if id.Unique == "" && id.Start == "" && s == proc.Unknown {
+				return proc.Alive, why
+			}
+			return s, why
+		}), "alive: a live process of unknown start and without Unique: Probe"},
 		{"EPERM is dead", probing(func(_ proc.Identity, s proc.State, why string) (proc.State, string) {
 			if s == proc.Alive {
 				return proc.Dead, "operation not permitted"
@@ -289,7 +351,7 @@ func TestBroken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				never = make(chan struct{})
 				defer close(never)
-				assert.ErrorContains(t, proctest.Check(fake(test.table)), test.want)
+				assert.ErrorContains(t, proctest.Check(fake(proctest.NewFake(), test.table)), test.want)
 			})
 		})
 	}
