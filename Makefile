@@ -102,6 +102,18 @@ bench: ## compare with other locks, in tables (12 minutes)
 gobench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: dist
+dist: ## build a release of this commit into dist/, for all systems
+	$(GO) run -C tools ./dist $(CURDIR)/dist $(DIST_SYSTEMS)
+
+.PHONY: dist-check
+dist-check: ## dist, twice, and fail if the results differ
+	scripts/dist-check
+
+.PHONY: deb-check
+deb-check: ## install and remove the .deb of dist/ in a clean root (root)
+	scripts/deb-check
+
 .PHONY: man
 man: ## write the manual page to bin/dirlock.1
 	mkdir -p bin
@@ -109,4 +121,4 @@ man: ## write the manual page to bin/dirlock.1
 
 .PHONY: clean
 clean: ## remove what the other targets left
-	rm -rf bin cover.out
+	rm -rf bin dist cover.out
