@@ -44,7 +44,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 # What is used on one of these systems is used.
 LINT_SYSTEMS = linux darwin freebsd windows
-# golangci-lint needs a tenth of Go's module mirror: it has a module of its own,
+# golangci-lint has more dependencies than all else: it has a module of its own,
 # and takes two minutes to build for the first time.
 LINT = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 .PHONY: lint
