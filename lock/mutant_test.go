@@ -372,6 +372,7 @@ func TestExploreClassic(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds this package twice")
 	}
+	stopIfBroken(t)
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("there is no go command")
 	}
@@ -405,10 +406,12 @@ func TestExploreMutants(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("there is no go command")
 	}
+	stopIfBroken(t)
 	var caught atomic.Int32
 	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(15)) })
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
+			stopIfBroken(t)
 			t.Parallel()
 			f := m.hunt(t)
 			if !assert.Equal(t, m.property, f.Property, "%s\n%s", strings.Join(f.Searched, "\n"), f.Drawn) {

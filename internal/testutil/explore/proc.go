@@ -31,9 +31,11 @@ type Proc struct {
 	a     answer
 	marks []mark
 	self  proc.Identity
+	mount string
 	rules Rules
 	draws int
 	nonce [16]byte  // the last one drawn
+	fresh bool      // … and not used yet
 	fixed *[16]byte // drawn instead
 	salt  byte
 	paus  uint8 // pauses in this call
@@ -62,9 +64,10 @@ const (
 	opSelf               //
 	opWitnesses          //
 	opLocal              //
+	opPrepare            //
 )
 
-var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local"}
+var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare"}
 
 // call is an operation that a thread is about to do.
 type call struct {
@@ -195,6 +198,7 @@ func (r procRand) Read(b []byte) (int, error) {
 			copy(b, r.p.fixed[:])
 		}
 		copy(r.p.nonce[:], b)
+		r.p.fresh = true
 	}
 	return len(b), nil
 }
@@ -252,10 +256,14 @@ const dirPath = "/dir"
 type procFS struct{ p *Proc }
 
 func (f procFS) Dir(string) (fsys.Dir, error) {
-	if f.p.rules.Events {
-		return notifyDir{procDir(f)}, nil
+	switch d := procDir(f); {
+	case f.p.rules.Prepares:
+		return prepareDir{notifyDir{d}}, nil
+	case f.p.rules.Events:
+		return notifyDir{d}, nil
+	default:
+		return d, nil
 	}
-	return procDir(f), nil
 }
 
 type procDir struct{ p *Proc }
@@ -299,18 +307,37 @@ func (d procDir) Witnesses() (fsys.Witness, error) {
 		}
 		yes = a.yes
 	}
-	if !yes {
+	switch {
+	case !yes:
 		return fsys.NoWitness, nil
+	case d.p.rules.Weak:
+		return fsys.HeldWeakly, nil
 	}
 	return fsys.Held, nil
 }
 
 func (d procDir) Locate() (fsys.Location, error) {
-	if d.p.rules.Faults {
+	local := !d.p.rules.Network
+	if d.p.rules.Faults || d.p.rules.Exports {
 		a := d.p.do(call{kind: opLocal})
-		return fsys.Location{Local: a.yes}, a.err
+		if a.err != nil {
+			return fsys.Location{}, a.err
+		}
+		local = a.yes
 	}
-	return fsys.Location{Local: !d.p.rules.Network}, nil
+	return d.p.rules.location(local, d.p.mount), nil
+}
+
+// location says where the directory is.
+func (r *Rules) location(local bool, mount string) fsys.Location {
+	loc := fsys.Location{Local: local, Type: "nfs", Mount: mount}
+	switch {
+	case local && r.Views:
+		loc.Type = "overlay"
+	case local:
+		loc.Type, loc.Direct = "ext4", true
+	}
+	return loc
 }
 
 type notifyDir struct{ procDir }
@@ -321,6 +348,24 @@ func (d notifyDir) Watch(name string) (<-chan struct{}, func(), error) {
 	}
 	return make(chan struct{}), func() {}, nil
 }
+
+type prepareDir struct{ notifyDir }
+
+func (d prepareDir) Prepare(int) (fsys.Prepared, error) {
+	if a := d.p.do(call{kind: opPrepare}); a.err != nil {
+		return nil, a.err
+	}
+	return prepared(d), nil
+}
+
+// prepared is a file that was made ready. To create it is to create a file.
+type prepared struct{ notifyDir }
+
+func (f prepared) CreateIn(_ fsys.Dir, name string, data []byte) (fsys.File, error) {
+	return f.Create(name, data)
+}
+
+func (prepared) Close() error { return nil }
 
 type procFile struct {
 	p    *Proc

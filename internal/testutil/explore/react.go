@@ -42,6 +42,7 @@ const (
 	resRecord         // Read: a file not seen before, with a record
 	resTorn           // … with an incomplete record
 	resForeign        // … that no version of the code wrote
+	resCopy           // … with the record of another one, that of binding rel
 	resAlive
 	resDead
 	resUnknown
@@ -52,7 +53,7 @@ func (r result) kind() result  { return r & 0xf }
 func (r result) rel() int      { return int(r >> 4 & 0xff) }
 func (r result) place() int    { return int(r >> 12 & 3) }
 func (r result) witness() int  { return int(r >> 14 & 3) }
-func (r result) isFresh() bool { k := r.kind(); return k >= resRecord && k <= resForeign }
+func (r result) isFresh() bool { k := r.kind(); return k >= resRecord && k <= resCopy }
 
 // The relation of a record's owner to what the reader knows.
 const (
@@ -119,8 +120,21 @@ type reactions struct {
 
 type recordKey struct {
 	id    proc.Identity
+	facts facts
 	nonce string
 }
+
+// facts are what a record says of the directory.
+type facts struct {
+	wide  bool
+	mount string
+}
+
+// The mount that a thread that runs alone uses, and another one.
+const (
+	ownMount   = "2049"
+	otherMount = "2050"
+)
 
 func newReactions(rules Rules, recorder *Program, verify bool) *reactions {
 	return &reactions{rules: rules, resets: map[string]int32{}, verify: verify, records: map[recordKey][]byte{}, recorder: recorder}
@@ -261,7 +275,7 @@ type known struct {
 func (rs *reactions) run(prog int, path []step, salt byte, verify bool) (e edge, n node) {
 	rs.runs++
 	s := &solo{rs: rs, salt: salt}
-	s.p = &Proc{rules: rs.rules, salt: salt, self: s.identity(0)}
+	s.p = &Proc{rules: rs.rules, salt: salt, self: s.identity(0), mount: ownMount}
 	next, stop := start(rs.progs[prog], s.p)
 	defer stop()
 	for i := 0; ; i++ {
@@ -361,9 +375,21 @@ func (s *solo) symbol(c *call) op {
 	switch c.kind {
 	case opCreate:
 		o.a = level(c.name)
-		if want := s.rs.record(s.p.self, s.p.nonce); string(c.data) != string(want) {
-			panic("explore: what is created is not the record that such a process creates")
+		wide := s.rs.rules.Network
+		if string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
+			// The directory was another one when it was asked for.
+			wide = !wide
+			if !s.rs.rules.Exports || string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
+				panic("explore: what is created is not the record that such a process creates")
+			}
 		}
+		if wide {
+			o.b |= createWide
+		}
+		if !s.p.fresh {
+			o.b |= createOld
+		}
+		s.p.fresh = false
 	case opRead, opRemove, opNotify:
 		o.a = level(c.name)
 	case opReplace:
@@ -458,6 +484,8 @@ func (s *solo) read(r result) fsys.Snapshot {
 	if r.isFresh() {
 		b := known{uid: s.fileID()}
 		switch r.kind() {
+		case resCopy:
+			b.data, b.id = s.b[r.rel()].data, s.b[r.rel()].id
 		case resTorn:
 			b.data = []byte(tornData)
 		case resForeign:
@@ -483,7 +511,11 @@ func (s *solo) read(r result) fsys.Snapshot {
 			}
 			var nonce [16]byte
 			nonce[0], nonce[1], nonce[2], nonce[3] = 0xb0|s.salt, byte(s.segment), byte(s.segment>>8), byte(len(s.b))
-			b.data = s.rs.record(b.id, nonce)
+			f := facts{r&factWide != 0, ownMount}
+			if r&factMount != 0 {
+				f.mount = otherMount
+			}
+			b.data = s.rs.record(b.id, f, nonce)
 		}
 		s.b = append(s.b, b)
 		return s.snapshot(len(s.b)-1, r)
@@ -503,14 +535,14 @@ const (
 
 // record returns what a process writes into a level file: it asks the code
 // under test.
-func (rs *reactions) record(id proc.Identity, nonce [16]byte) []byte {
-	key := recordKey{id, string(nonce[:])}
+func (rs *reactions) record(id proc.Identity, f facts, nonce [16]byte) []byte {
+	key := recordKey{id, f, string(nonce[:])}
 	if data, ok := rs.records[key]; ok {
 		return data
 	}
 	rules := rs.rules
-	rules.Faults = false
-	p := &Proc{rules: rules, self: id}
+	rules.Faults, rules.Exports, rules.Network = false, false, f.wide
+	p := &Proc{rules: rules, self: id, mount: f.mount}
 	p.fixed = &nonce
 	next, stop := start(rs.recorder, p)
 	defer stop()

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
 
 	"github.com/dirlock/dirlock/fsys"
-	"github.com/dirlock/dirlock/internal/testutil/world"
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/proc"
 	"github.com/dirlock/dirlock/proc/proctest"
 )
@@ -22,7 +23,7 @@ var ErrReplay = errors.New("the replay does not fit the code")
 const version = "v1"
 
 // letters stand for operations in replay strings.
-const letters = ".ecrmdlixpznsabo"
+const letters = ".ecrmdlixpznsaboq"
 
 // Trace is a schedule in which all threads have run the real code, side by
 // side, in one world.
@@ -54,6 +55,7 @@ type TraceStep struct {
 type FileView struct {
 	Text string // empty: there is no file
 	Dead bool   // its owner is dead
+	Gone bool   // … or has let go of it
 	New  bool   // the step has changed it
 }
 
@@ -62,12 +64,17 @@ type FileView struct {
 type actors struct {
 	m    *model
 	s    *state
-	w    *world.World
-	ps   []*world.Process
+	disk *memfs.Disk
+	far  *memfs.Disk // by way of mount 1
+	ps   []*proctest.FakeProcess
 	th   []*actor
-	tr   *Trace
-	name map[string]string // of records
-	text []string          // replay
+	// tables are those of machines and namespaces.
+	tables map[place]*proctest.Fake
+	// reading lets a Read that is under way wait for the question for the witness.
+	reading func()
+	tr      *Trace
+	name    map[string]string // of records
+	text    []string          // replay
 	// Owners that were dead before.
 	ghosts []proc.Identity
 }
@@ -77,53 +84,69 @@ type actor struct {
 	next    func() (*call, bool)
 	stop    func()
 	call    *call
-	witness func() fsys.Witness // of the first half of a read
+	finish  func() fsys.Snapshot // the second half of a read
 	snap    fsys.Snapshot
+	files   []fsys.File
 	records int
+	starts  int      // of its program
 	first   []string // marks before the first operation
 }
+
+// dir is the directory that all is about.
+const dir = dirPath + "/"
 
 func newActors(cfg *Config, start string) *actors {
 	m := newModel(cfg)
 	m.literal = true
-	a := &actors{m: m, s: m.start(start), w: world.New(), name: map[string]string{}, tr: &Trace{Config: cfg, Start: start}}
-	a.w.Network, a.w.NoWitness = cfg.Rules.Network, !cfg.Rules.Witness
+	a := &actors{m: m, s: m.start(start), disk: memfs.New(dirPath, memfs.NoPrepare()), name: map[string]string{}, tr: &Trace{Config: cfg, Start: start}}
+	kind := fsys.NoWitness
+	if cfg.Rules.Witness {
+		kind = m.vouches()
+	}
+	a.disk.Set(memfs.Witness(kind))
+	if cfg.Rules.Network {
+		a.disk.Set(memfs.Network())
+	}
+	if a.far = a.disk; cfg.Rules.Views {
+		a.far = a.disk.Mount()
+	}
+	a.disk.Before(func(op memfs.Op) error {
+		if op.Name == "witness" {
+			a.reading()
+		}
+		return nil
+	})
+	a.tables = map[place]*proctest.Fake{{}: proctest.NewFake()}
 	for l, c := range start {
 		switch c {
-		case StartStale, StartBoot:
-			p := a.w.Start("earlier")
-			id, _ := p.Table().Self()
-			p.Kill()
+		case StartStale, StartBoot, StartCopy, StartMoved:
+			p := a.table(0, 0).Start("earlier")
+			id, _ := p.Self()
+			text := "stale "
+			if c == StartCopy || c == StartMoved {
+				text = "copy "
+			} else {
+				p.Kill()
+			}
 			if c == StartBoot {
 				id.Boot = "earlier"
 			}
-			data := m.rs.record(id, [16]byte{0xee, byte(l)})
-			a.w.Put(levelName(l), data)
-			a.name[string(data)] = "stale " + string(rune('a'+l))
+			owner := int(a.s.f[l].owner)
+			data := m.rs.record(id, facts{cfg.Rules.Network, mountOf(m.where(owner))}, [16]byte{0xee, byte(l)})
+			a.disk.Put(dir+levelName(l), data)
+			a.name[string(data)] = text + string(rune('a'+l))
 			a.ghosts = append(a.ghosts, id)
 		case StartTorn:
-			a.w.Put(levelName(l), []byte(tornData))
+			a.disk.Put(dir+levelName(l), []byte(tornData))
 		case StartForeign:
-			a.w.Put(levelName(l), []byte(foreignData))
+			a.disk.Put(dir+levelName(l), []byte(foreignData))
 		}
 	}
 	a.name[tornData], a.name[foreignData] = "torn", "foreign"
-	type place struct{ machine, namespace int }
-	tables := map[place]*proctest.Fake{{0, 0}: a.w.Procs}
-	table := func(machine, namespace int) *proctest.Fake {
-		if machine > 0 && tables[place{machine, 0}] == nil {
-			tables[place{machine, 0}] = a.w.Procs.Machine(fmt.Sprintf("host%d", machine+1))
-		}
-		k := place{machine, namespace}
-		if tables[k] == nil {
-			tables[k] = tables[place{machine, 0}].Container()
-		}
-		return tables[k]
-	}
 	for i, p := range cfg.Procs {
-		var q *world.Process
+		var q *proctest.FakeProcess
 		if p.After == 0 {
-			q = a.w.Add(table(p.Machine, p.Namespace).Start("prog"))
+			q = a.table(p.Machine, p.Namespace).Start("prog")
 		}
 		a.ps = append(a.ps, q)
 		for h := range p.Threads {
@@ -139,11 +162,62 @@ func newActors(cfg *Config, start string) *actors {
 	return a
 }
 
+// table is that of a namespace of a machine.
+func (a *actors) table(machine, namespace int) *proctest.Fake {
+	host, at := place{machine, 0}, place{machine, namespace}
+	if a.tables[host] == nil {
+		a.tables[host] = a.tables[place{}].Machine(fmt.Sprintf("host%d", machine+1))
+	}
+	if a.tables[at] == nil {
+		a.tables[at] = a.tables[host].Container()
+	}
+	return a.tables[at]
+}
+
+type place struct{ machine, namespace int }
+
+func mountOf(p Process) string {
+	if p.Mount > 0 {
+		return otherMount
+	}
+	return ownMount
+}
+
+// container is the boot ID of a container that has one of its own.
+const container = "/container"
+
+// identity is who a process takes itself for.
+func (a *actors) identity(p int, q *proctest.FakeProcess) proc.Identity {
+	id, _ := q.Self()
+	if n := a.m.where(p).Boot; n > 0 {
+		id.Boot += container + string(rune('0'+n))
+	}
+	return id
+}
+
+// dir returns the directory as a process sees it.
+func (a *actors) dir(p int) fsys.Dir {
+	disk := a.disk
+	if a.m.where(p).Mount > 0 {
+		disk = a.far
+	}
+	d, err := disk.As(a.ps[p]).Dir(dirPath)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 func (a *actors) stop() {
 	for _, th := range a.th {
-		if th.stop != nil {
-			th.stop()
-		}
+		th.end()
+	}
+}
+
+// end stops the program.
+func (th *actor) end() {
+	if th.stop != nil {
+		th.stop()
 	}
 }
 
@@ -156,10 +230,10 @@ func (a *actors) begin(t int) {
 	pi := a.m.procOf[t]
 	if a.ps[pi] == nil {
 		before := a.ps[a.m.cfg.Procs[pi].After-1]
-		a.ps[pi] = a.w.Add(a.w.Procs.StartPID(before.Table().PID(), "prog"))
+		a.ps[pi] = a.table(0, 0).StartPID(before.PID(), "prog")
 	}
-	id, _ := a.ps[pi].Table().Self()
-	th.p = &Proc{rules: a.m.cfg.Rules, self: id, draws: 1000 * t}
+	th.starts++
+	th.p = &Proc{rules: a.m.cfg.Rules, self: a.identity(pi, a.ps[pi]), mount: mountOf(a.m.where(pi)), draws: 1000*t + 100*th.starts}
 	k := t - a.m.threadOf(pi)
 	th.next, th.stop = start(a.m.cfg.Procs[pi].Threads[k], th.p)
 	th.call, _ = th.next()
@@ -200,15 +274,16 @@ func (k mark) String() string {
 // files looks at the world.
 func (a *actors) files(before []FileView) []FileView {
 	var out []FileView
-	real := a.w.Files()
+	real := a.disk.Entries(dirPath)
 	for l, f := range a.s.lv {
-		data, ok := real[levelName(l)]
+		entry, ok := real[levelName(l)]
 		v := FileView{}
 		if ok {
-			if v.Text = a.name[string(data)]; v.Text == "" {
+			if v.Text = a.name[entry.Data]; v.Text == "" {
 				v.Text = "?"
 			}
 			v.Dead = f >= 0 && a.s.ownerDead(a.s.f[f].owner)
+			v.Gone = f >= 0 && a.s.gone(&a.s.f[f])
 		}
 		if ok != (f >= 0) {
 			panic(fmt.Sprintf("explore: the model and the world differ at L%d", l))
@@ -238,13 +313,10 @@ func (a *actors) act(x action) (v *violation, err error) {
 			a.ps[who].Kill()
 		}
 		v = a.m.apply(a.s, x)
-	case actMeddle:
-		if who >= maxLevels || a.s.lv[who] < 0 {
-			return nil, fmt.Errorf("%w: there is no %s to remove", ErrReplay, levelName(who))
+	case actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport:
+		if err := a.outside(x, &step); err != nil {
+			return nil, err
 		}
-		step.Op = "somebody else removes " + levelName(who)
-		a.text = append(a.text, fmt.Sprintf("-%d", who))
-		a.w.Delete(levelName(who))
 		v = a.m.apply(a.s, x)
 	case actDrop:
 		step.Lane, step.Op = who, "its events are lost"
@@ -328,7 +400,7 @@ func (a *actors) describe(th *actor, half bool) string {
 			if p == nil {
 				continue
 			}
-			if id, _ := p.Table().Self(); id.PID == c.id.PID && id.Start == c.id.Start && id.Boot == c.id.Boot && id.Namespace == c.id.Namespace {
+			if id := a.identity(i, p); id.PID == c.id.PID && id.Start == c.id.Start && id.Boot == c.id.Boot && id.Namespace == c.id.Namespace {
 				who = a.m.threadName(a.m.threadOf(i))
 			}
 		}
@@ -344,7 +416,7 @@ func (a *actors) describe(th *actor, half bool) string {
 
 // token is a step in a replay string: how, who, what and at which level.
 func (a *actors) token(x action, c *call, half bool) string {
-	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~"}[x.kind()]
+	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$"}[x.kind()]
 	l := ""
 	if c.name != "" {
 		l = strings.TrimPrefix(c.name, "L")
@@ -362,11 +434,8 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 	c := th.call
 	p := th.p
 	p.a = answer{}
-	dir, err := a.ps[a.m.procOf[t]].Dir(world.Path)
-	if err != nil {
-		panic(err)
-	}
-	d := dir.(*world.Dir)
+	pi := a.m.procOf[t]
+	d := a.dir(pi)
 	if x.kind() == actFail && !half {
 		p.a.err = pathError(c, ErrInjected)
 		step.Result = "injected error"
@@ -374,32 +443,40 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 	}
 	switch c.kind {
 	case opCreate:
-		f, err := d.Create(c.name, c.data)
+		name := c.name
+		if x.kind() == actLie {
+			name = "elsewhere"
+		}
+		f, err := d.Create(name, c.data)
 		if p.a.err = err; err == nil {
 			p.a.file = &procFile{p: p, real: f}
+			th.files = append(th.files, f)
 			th.records++
 			a.name[string(c.data)] = fmt.Sprintf("%s%d", a.m.threadName(t), th.records)
 		}
 		step.Result = outcome(err, "created")
+		switch x.kind() {
+		case actLie:
+			a.disk.Remove(dir + name)
+			step.Result = "created, says the system"
+		case actFailDone:
+			_ = f.Close()
+		}
 	case opRead:
 		if !half {
-			th.snap, th.witness, err = d.Peek(c.name)
-			if p.a.err = err; err != nil {
-				step.Result = outcome(err, "")
-				return true
-			}
-			step.Result = a.name[string(th.snap.Data)]
-			if a.m.cfg.Rules.Witness {
-				return false
+			step.Result = a.name[a.disk.Entries(dirPath)[c.name].Data]
+			th.snap, th.finish, p.a.err = a.read(d, c.name)
+			if p.a.err != nil {
+				step.Result = outcome(p.a.err, "")
 			}
 			p.a.snap = th.snap
-			return true
+			return th.finish == nil
 		}
-		th.snap.Witness = th.witness()
+		th.snap = th.finish()
 		if x.kind() == actFail {
 			th.snap.Witness = fsys.NoWitness
 		}
-		step.Result = map[fsys.Witness]string{fsys.Held: "yes", fsys.Free: "no", fsys.NoWitness: "cannot tell"}[th.snap.Witness]
+		step.Result = map[fsys.Witness]string{fsys.Held: "yes", fsys.HeldWeakly: "somebody has a lock on it", fsys.Free: "no", fsys.NoWitness: "cannot tell"}[th.snap.Witness]
 		p.a.snap = th.snap
 	case opReplace:
 		p.a.err = d.Replace(c.name, c.name2)
@@ -409,6 +486,7 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		step.Result = outcome(p.a.err, "done")
 	case opList:
 		p.a.names, p.a.err = d.List("L")
+		slices.Sort(p.a.names)
 		step.Result = strings.Join(p.a.names, " ")
 		if step.Result == "" {
 			step.Result = "nothing"
@@ -419,7 +497,9 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 	case opClose:
 		p.a.err = c.file.real.Close()
 	case opProbe:
-		p.a.state, p.a.why = a.ps[a.m.procOf[t]].Table().Probe(c.id)
+		id := c.id
+		id.Boot, _, _ = strings.Cut(id.Boot, container)
+		p.a.state, p.a.why = a.ps[pi].Probe(id)
 		step.Result = p.a.state.String()
 	case opPause:
 		if x.kind() == actCancel {
@@ -427,17 +507,17 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 			step.Result = "cancelled"
 		}
 	case opNotify:
-		if _, ok := a.w.Files()[c.name]; !ok {
+		if _, ok := a.disk.Entries(dirPath)[c.name]; !ok {
 			p.a.err = pathError(c, fs.ErrNotExist)
 			step.Result = "gone"
 		}
 	case opWitnesses:
 		var kind fsys.Witness
-		kind, p.a.err = d.Witnesses()
+		kind, p.a.err = fsys.Witnesses(d)
 		p.a.yes = kind != fsys.NoWitness
 	case opLocal:
 		var loc fsys.Location
-		loc, p.a.err = d.Locate()
+		loc, p.a.err = fsys.Locate(d)
 		p.a.yes = loc.Local
 	}
 	if x.kind() == actFailDone && p.a.err == nil {
@@ -445,6 +525,20 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		step.Result = "done, but an injected error"
 	}
 	return true
+}
+
+// read reads a file as far as to its data. Finish asks for the witness; it is nil
+// if there is none.
+func (a *actors) read(d fsys.Dir, name string) (s fsys.Snapshot, finish func() fsys.Snapshot, err error) {
+	next, stop := iter.Pull(func(yield func(bool) bool) {
+		a.reading = func() { yield(true) }
+		s, err = d.Read(name)
+	})
+	if _, waits := next(); !waits {
+		stop()
+		return s, nil, err
+	}
+	return s, func() fsys.Snapshot { next(); stop(); return s }, nil
 }
 
 func outcome(err error, ok string) string {
@@ -480,8 +574,8 @@ func play(cfg *Config, start string, acts []action) (*Trace, error) {
 		a.tr.Property, a.tr.Detail = v.property, v.detail
 	}
 	text := strings.Join(a.text, "")
-	if v != nil && v.lone {
-		a.alone()
+	if v != nil && v.lone != nil {
+		a.alone(v.lone)
 	}
 	a.tr.Replay = strings.Join([]string{version, cfg.Name, start, text}, ":")
 	return a.tr, nil
@@ -516,24 +610,43 @@ func Walk(cfg *Config, rand *rand.Rand, steps int) (*Trace, error) {
 	return a.tr, nil
 }
 
-// alone lets the lone process show what it does after a schedule.
-func (a *actors) alone() {
-	defer a.m.comeAlone(a.s)()
-	t := a.m.lone
-	a.ps = append(a.ps, a.w.Start("prog"))
-	th := &actor{}
+// alone lets a lone process show what it does after a schedule: on each machine
+// in turn, if that was asked.
+func (a *actors) alone(prog *Program) {
+	defer func() { a.m.loneOn = 0 }()
+	machines := a.m.loneMachines()
+	if prog != a.m.cfg.Lone {
+		machines = machines[:1]
+	}
+	for _, a.m.loneOn = range machines {
+		a.comeAlone(prog)
+	}
+}
+
+func (a *actors) comeAlone(prog *Program) {
+	defer a.m.comeAlone(a.s, prog)()
+	t, pi := a.m.lone, a.m.np
+	a.ps = append(a.ps[:pi], a.table(a.m.loneOn, 0).Start("prog"))
+	th := &actor{starts: 1}
 	a.th = append(a.th, th)
-	a.tr.Lanes = append(a.tr.Lanes, "a lone process")
-	id, _ := a.ps[len(a.ps)-1].Table().Self()
-	th.p = &Proc{rules: a.m.cfg.Rules, self: id, draws: 1000 * t}
-	th.next, th.stop = start(a.m.cfg.Lone, th.p)
+	th, a.th[t] = a.th[t], th
+	th.end()
+	th = a.th[t]
+	if a.m.cfg.Each {
+		a.tr.Lanes = append(a.tr.Lanes[:t], "a lone process of each machine")
+	} else {
+		a.tr.Lanes = append(a.tr.Lanes, "a lone process")
+	}
+	id, _ := a.ps[pi].Self()
+	th.p = &Proc{rules: a.m.cfg.Rules, self: id, mount: ownMount, draws: 1000*t + 100*a.m.loneOn}
+	th.next, th.stop = start(prog, th.p)
 	th.call, _ = th.next()
 	a.marks(th)
 	for a.m.can(a.s, t) {
 		if v, err := a.act(actStep | action(t)); v != nil || err != nil {
 			return
 		}
-		if len(a.tr.Steps[len(a.tr.Steps)-1].Marks) > 0 {
+		if len(a.tr.Steps[len(a.tr.Steps)-1].Marks) > 0 && prog == a.m.cfg.Lone {
 			return
 		}
 	}
@@ -582,7 +695,7 @@ func Replay(cfgs []Config, text string) (*Trace, error) {
 		return nil, fmt.Errorf("%w: there is no search %q", ErrReplay, parts[1])
 	}
 	cfg := &cfgs[i]
-	if strings.Trim(parts[2], "-SBTF") != "" || len(parts[2]) > maxLevels {
+	if strings.Trim(parts[2], StartKinds) != "" || len(parts[2]) > maxLevels {
 		return nil, fmt.Errorf("%w: there is no start %q", ErrReplay, parts[2])
 	}
 	acts, err := parse(parts[3])
@@ -591,11 +704,11 @@ func Replay(cfgs []Config, text string) (*Trace, error) {
 	}
 	m := newModel(cfg)
 	for k, x := range acts {
-		if x.kind() != actMeddle && x.who() >= m.nt {
+		if (x.ofThread() || x.kind() == actDie || x.kind() == actReexec) && x.who() >= m.nt {
 			return nil, fmt.Errorf("%w: step %d: there is no thread %s", ErrReplay, k+1, m.threadName(x.who()))
 		}
-		if x.kind() == actDie {
-			acts[k] = actDie | action(m.procOf[x.who()])
+		if x.kind() == actDie || x.kind() == actReexec {
+			acts[k] = x.kind() | action(m.procOf[x.who()])
 		}
 	}
 	tr, err := play(cfg, parts[2], acts)
@@ -621,6 +734,12 @@ func cut(s string) string {
 	return s
 }
 
+// What stands in front of steps in a replay string, if they are not just the next
+// operation of a thread.
+const kindMarks = "!?~+^-<>%&=*@$"
+
+var markedKinds = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport, actLie}
+
 // parse reads the steps of a replay string. What the threads did is compared
 // after the replay.
 func parse(text string) (acts []action, err error) {
@@ -629,26 +748,38 @@ func parse(text string) (acts []action, err error) {
 	}
 	for text != "" {
 		kind := actStep
-		if i := strings.IndexByte("!?~+^-", text[0]); i >= 0 {
-			kind = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle}[i]
+		if i := strings.IndexByte(kindMarks, text[0]); i >= 0 {
+			kind = markedKinds[i]
 			text = text[1:]
+		}
+		if kind == actExport {
+			acts = append(acts, kind)
+			continue
 		}
 		if text == "" {
 			return bad()
 		}
 		c := text[0]
-		if kind == actMeddle {
-			if c < '0' || c > '7' {
-				return bad()
+		switch kind {
+		case actMeddle, actAway, actBack, actTruncate, actFlock, actCopy:
+			n, digits := action(0), 1
+			if kind == actCopy {
+				digits = 2
 			}
-			acts, text = append(acts, kind|action(c-'0')), text[1:]
+			for range digits {
+				if text == "" || text[0] < '0' || text[0] > '7' {
+					return bad()
+				}
+				n, text = n<<4|action(text[0]-'0'), text[1:]
+			}
+			acts = append(acts, kind|n)
 			continue
 		}
 		if c < 'A' || c >= 'A'+maxThreads {
 			return bad()
 		}
 		acts, text = append(acts, kind|action(c-'A')), text[1:]
-		if kind == actDie || kind == actDrop {
+		if kind == actDie || kind == actDrop || kind == actReexec {
 			continue
 		}
 		if text == "" || text[0] < 'a' || text[0] > 'z' {

@@ -51,14 +51,20 @@ func (s *TraceStep) cell() string {
 }
 
 func (f FileView) String() string {
-	if f.Dead && f.Text != "torn" && !strings.HasPrefix(f.Text, "stale") {
+	switch {
+	case f.Text == "torn" && f.Dead, strings.HasPrefix(f.Text, "stale"), strings.HasPrefix(f.Text, "copy"):
+		return f.Text
+	case f.Dead:
 		return f.Text + "†"
+	case f.Gone:
+		return f.Text + "°"
 	}
 	return f.Text
 }
 
 // String draws the trace with one lane per thread, for a terminal. A dagger
-// marks the records of the dead; A1 is the first record of A.
+// marks the records of the dead, a ring those of which a living owner has let go;
+// A1 is the first record of A.
 func (tr *Trace) String() string {
 	levels := tr.levels()
 	width := make([]int, len(tr.Lanes))
@@ -127,7 +133,7 @@ func (tr *Trace) HTML(w io.Writer, title, intro string) error {
 			if f.New {
 				class = "new "
 			}
-			if f.Dead {
+			if f.Gone {
 				class += "deadfile"
 			} else if f.Text != "" {
 				class += "livefile"
@@ -219,7 +225,7 @@ code { font-family: ui-monospace, monospace; background: #f3f3f3; padding: 1px 4
 {{if .Property}}<p class="broken"><b>What breaks: {{.Property}}.</b> In the last step, {{.Detail}}.</p>{{end}}
 <p>Time runs downwards, one file operation at a time. Each process has a column. The columns on the right show what the
 level files hold after the step; empty means that there is no such file.
-<b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead.{{if .Property}} The red frame is the step in which the property breaks.{{end}}</p>
+<b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead, <b>A1°</b> once A has let go of the file.{{if .Property}} The red frame is the step in which the property breaks.{{end}}</p>
 <p class="legend"><span style="background:#c8e6c9;border-left:4px solid #2e7d32">owns the lock</span>
 <span style="background:#c62828;color:#fff">† dies</span>
 <span style="background:#fff3e0">record of a living process</span>

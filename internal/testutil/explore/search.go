@@ -282,6 +282,11 @@ func (m *model) inspect(s *state) *violation {
 }
 
 func (m *model) inspectAll(s *state) *violation {
+	if m.cfg.Agrees != nil {
+		if v := m.agrees(s); v != nil {
+			return v
+		}
+	}
 	if !m.mayRecover(s) {
 		return nil
 	}
@@ -308,11 +313,68 @@ func (m *model) inspectAll(s *state) *violation {
 		return nil
 	}
 	m.loneRuns++
-	if v := m.alone(*s); v != nil {
+	var v *violation
+	if m.cfg.Each {
+		v = m.inTurn(*s)
+	} else {
+		v = m.alone(*s)
+	}
+	if v != nil {
 		return v
 	}
 	m.loneCache[key] = true
 	return nil
+}
+
+// agrees lets a process come that finds nobody moving, looks at the lock, and
+// then tries to take it: the two answers must agree.
+func (m *model) agrees(s *state) *violation {
+	key := m.loneKey(s)
+	if m.agreeCache[key] {
+		return nil
+	}
+	m.agreeCache[key] = true
+	m.agreeRuns++
+	now := *s
+	defer m.comeAlone(&now, m.cfg.Agrees)()
+	for m.can(&now, m.lone) {
+		if v := m.step(&now, m.lone, actStep); v != nil && v.property == Answers {
+			return v.alone(m.cfg.Agrees)
+		}
+	}
+	return nil
+}
+
+// inTurn lets lone processes come, on each machine in turn, each of which
+// removes what it can judge: one of them must get the lock.
+func (m *model) inTurn(s state) *violation {
+	defer func() { m.loneOn = 0 }()
+	var v *violation
+	for range maxLevels {
+		for _, m.loneOn = range m.loneMachines() {
+			if v = m.alone(s); v == nil || v.property != NoLockOut {
+				return v
+			}
+			m.refused(&s)
+		}
+	}
+	return v
+}
+
+// refused lets a lone process do what it does until it is refused the lock.
+func (m *model) refused(s *state) {
+	defer m.comeAlone(s, m.cfg.Lone)()
+	for m.can(s, m.lone) {
+		if m.step(s, m.lone, actStep) != nil {
+			break
+		}
+	}
+	s.t[m.lone] = thread{hold: none, watchF: none, watchP: none}
+	for i := range s.f {
+		if int(s.f[i].by) == m.lone {
+			panic("explore: a process that was refused has left a file")
+		}
+	}
 }
 
 // closing tells whether a thread has an Unlock to repeat, which failed.
@@ -383,17 +445,48 @@ func (m *model) mayRecover(s *state) bool {
 		if f < 0 {
 			continue
 		}
-		x := &s.f[f]
-		if x.owner == ownerForeign || s.ownerDead(x.owner) && !m.mayTell(m.np, x) {
+		switch x := &s.f[f]; {
+		case x.owner == ownerForeign:
+			return false
+		case s.gone(x):
+			if !m.someoneTells(s, x) {
+				return false
+			}
+		case x.by < 0 || s.t[x.by].hold >= 0:
+			// Its owner has it open, and has lost it: what it will do to it is
+			// its own business.
 			return false
 		}
 	}
 	return true
 }
 
+// someoneTells tells whether a lone process could know that the owner of a file
+// is dead or has let go of it.
+func (m *model) someoneTells(s *state, x *file) bool {
+	defer func(was int) { m.loneOn = was }(m.loneOn)
+	for _, m.loneOn = range m.loneMachines() {
+		if m.mayTell(s, m.np, x) {
+			return true
+		}
+	}
+	return false
+}
+
+// loneMachines are those that a lone process comes on.
+func (m *model) loneMachines() []int {
+	if m.cfg.Each {
+		return []int{0, 1}
+	}
+	return []int{0}
+}
+
 // loneKey is a fingerprint of what a process that comes now can see.
 func (m *model) loneKey(s *state) uint64 {
 	h := uint64(1)
+	if s.wide {
+		h = 2
+	}
 	for _, f := range s.lv {
 		c := uint64(0)
 		if f >= 0 {
@@ -401,16 +494,23 @@ func (m *model) loneKey(s *state) uint64 {
 			switch {
 			case x.owner == ownerTorn:
 				c = 1
-			case s.ownerDead(x.owner):
-				c = 2 + uint64(m.place(m.np, x.owner))
+			case x.owner == ownerForeign:
+				c = 2
+			default:
+				c = 4 + uint64(m.place(m.np, x.owner))
+				if s.ownerDead(x.owner) {
+					c |= 1 << 4
+				}
+				if m.sees(m.np, x.owner) {
+					c |= 1 << 5
+				}
+				c |= uint64(m.fate(s, x))<<24 | uint64(m.where(int(x.owner)).Machine+1)<<18
 				// Owners that are the same, or not.
 				for l, g := range s.lv {
 					if g >= 0 && s.f[g].owner == x.owner {
 						c |= 1 << (8 + l)
 					}
 				}
-			default:
-				c = 9
 			}
 		}
 		h = mix(h, c+1)
@@ -422,7 +522,7 @@ func (m *model) loneKey(s *state) uint64 {
 // of the world in which nobody else does anything.
 func (m *model) alone(s state) *violation {
 	t := m.lone
-	defer m.comeAlone(&s)()
+	defer m.comeAlone(&s, m.cfg.Lone)()
 	held, recovers := false, s.lv[0] >= 0
 	for range 1000 {
 		n := m.node(&s, t)
@@ -431,25 +531,25 @@ func (m *model) alone(s state) *violation {
 		}
 		was := s.t[t].hold
 		if v := m.step(&s, t, actStep); v != nil {
-			return v.alone()
+			return v.alone(m.cfg.Lone)
 		}
 		if s.t[t].hold >= 0 && was < 0 {
 			held = true
 			for l, f := range s.lv {
 				if l > 0 && f >= 0 {
 					if recovers {
-						return broken(Clean, "a lone process has recovered the lock, and L%d is still there", l).alone()
+						return broken(Clean, "a lone process has recovered the lock, and L%d is still there", l).alone(m.cfg.Lone)
 					}
 				}
 			}
 		}
 	}
 	if !held {
-		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock").alone()
+		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock").alone(m.cfg.Lone)
 	}
 	for l, f := range s.lv {
 		if f >= 0 && int(s.f[f].by) == t {
-			return broken(Clean, "a lone process has released the lock, and L%d is still there", l).alone()
+			return broken(Clean, "a lone process has released the lock, and L%d is still there", l).alone(m.cfg.Lone)
 		}
 	}
 	return nil
@@ -460,11 +560,11 @@ func (v *Violation) Config() Config { return *v.config }
 
 // comeAlone lets the lone process come, and returns a function that undoes what
 // it does to the model. Nobody else does anything from here on.
-func (m *model) comeAlone(s *state) (undo func()) {
+func (m *model) comeAlone(s *state, prog *Program) (undo func()) {
 	live := m.nt
 	m.nt = m.lone + 1
 	s.faults = 1 // none are injected any more
 	s.t[m.lone] = thread{hold: none, watchF: none, watchP: none}
-	_, s.t[m.lone].node = m.rs.program(m.cfg.Lone)
+	_, s.t[m.lone].node = m.rs.program(prog)
 	return func() { m.nt = live }
 }

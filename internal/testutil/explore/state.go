@@ -17,8 +17,11 @@ const (
 
 // Rules are what the invented world is like.
 type Rules struct {
-	// Witness: the kernel vouches for the owners of files.
+	// Witness: the kernel vouches for the owners of files, to processes of the
+	// same machine that use the same mount.
 	Witness bool
+	// Weak: … with a lock that every process can take that can read the file.
+	Weak bool
 	// Network: other machines can reach the directory.
 	Network bool
 	// NoReplace: the file system cannot replace a file in one step.
@@ -32,8 +35,23 @@ type Rules struct {
 	Waits bool
 	// Held: check that nobody is told "held" for no reason. It costs states.
 	Held bool
-	// Meddler: somebody outside the protocol removes one level file.
-	Meddler bool
+	// Meddle is what somebody outside the protocol may do, Config.Meddles times.
+	Meddle Meddling
+	// Views: one file system is mounted more than once, and the kernel takes a
+	// file of one mount for another file than the same of another mount. (If
+	// not, the mounts have no file in common.)
+	Views bool
+	// LateCreate: with Faults, a Create may fail after it took effect. The file
+	// is there, and its creator has let go of it.
+	LateCreate bool
+	// FalseCreate: once, a Create for which the name is taken seems to succeed.
+	// Nothing can be promised then: see the searches that must break.
+	FalseCreate bool
+	// Prepares: files can be made ready before they are created.
+	Prepares bool
+	// Exports: at some moment other machines begin to reach the directory, which
+	// is local before; their processes start after that.
+	Exports bool
 	// Breaks: a program breaks locks of owners that are not known to be dead.
 	Breaks bool
 }
@@ -45,6 +63,12 @@ type Process struct {
 	// Machine and Namespace say where it runs. Two of the same machine have
 	// the same boot, and two of the same namespace can see each other.
 	Machine, Namespace int
+	// Boot tells a container with a boot ID of its own from others of the same
+	// machine, whose kernel it shares.
+	Boot int
+	// Mount is the mount by which it sees the directory. It does not see the
+	// witness of a file that was created by way of another mount.
+	Mount int
 	// After is the number of the process, counted from 1, that must be dead
 	// before this one starts, and whose PID it has.
 	After int
@@ -61,8 +85,20 @@ type Config struct {
 	Start []string
 	// Deaths is how many processes may die.
 	Deaths int
+	// Reexecs is how many processes may start their program anew, without
+	// dying: they let go of all files, and forget.
+	Reexecs int
+	// Meddles is how often somebody may do what Rules.Meddle says. Zero means
+	// once.
+	Meddles int
 	// Lone is the program that must acquire the lock when nobody is in its way.
 	Lone *Program
+	// Each: a lone process of each machine tries in turn, until one of them has
+	// the lock. Each removes what it can judge.
+	Each bool
+	// Agrees is a program that looks, tries to lock, and compares the answers.
+	// A process that comes in any state, and finds nobody else moving, runs it.
+	Agrees *Program
 	// Only is the property that is looked for, if it is not all of them.
 	Only string
 	// Verify runs the code under test again with other names and by other
@@ -80,7 +116,15 @@ const (
 	StartBoot    = 'B' // a record of a process of an earlier boot
 	StartTorn    = 'T'
 	StartForeign = 'F' // nobody can judge it
+	// The record of a living process of machine 0, namespace 0, in a file that
+	// it does not hold: copied from another directory, or restored.
+	StartCopy = 'C'
+	// … copied from another file system.
+	StartMoved = 'D'
 )
+
+// StartKinds are all characters of Config.Start.
+const StartKinds = "-SBTFCD"
 
 // Where a process is, as another one sees it.
 const (
@@ -95,6 +139,8 @@ const (
 	ownerForeign = -2
 	ownerGhost   = 16 // + level: a process that was dead before
 	ownerBoot    = 32 // + level: … of an earlier boot
+	ownerElse    = 40 // + level: a living process that is not of the search
+	ownerFar     = 48 // + level: … and uses another file system
 )
 
 const none = -1
@@ -106,6 +152,13 @@ type file struct {
 	open  bool // its creator has it open, or will have died with it
 	debt  int8 // 1 + the thread that must remove it before it says that it recovered the lock
 	used  bool
+
+	// What others have done to it.
+	weak bool // somebody has a lock on it that every reader can take
+	torn bool // it was truncated
+	twin int8 // files of the same number, unless it is 0, hold the same record
+	src  int8 // 1 + the file that it was before it was truncated
+	wide bool // its owner knew that other machines could reach the directory
 }
 
 type thread struct {
@@ -130,8 +183,12 @@ type state struct {
 	dead    uint32 // processes
 	deaths  int8
 	faults  int8
-	meddled bool
+	reexecs int8
+	meddled int8
+	stash   int8 // the file that was moved away, or none
 	dropped bool
+	wide    bool      // other machines can reach the directory by now
+	lied    bool      // a Create seemed to succeed
 	site    faultSite // where the error was injected, if one was
 }
 
@@ -146,23 +203,27 @@ type model struct {
 	awaited uint32
 	lone    int // thread
 	single  bool
+	outside bool // more can happen to files than processes do to them
 	literal bool // replays take every step one by one
 
 	faultCount map[faultSite]*faultCount
 	loneCache  map[uint64]bool
+	loneOn     int // the machine of the lone process
+	agreeCache map[uint64]bool
+	agreeRuns  int
 	loneRuns   int
 	quiescent  int
 	closures   int
 }
 
 func newModel(cfg *Config) *model {
-	m := &model{cfg: cfg, rs: newReactions(cfg.Rules, cfg.Lone, cfg.Verify), loneCache: map[uint64]bool{}, faultCount: map[faultSite]*faultCount{}}
+	m := &model{cfg: cfg, rs: newReactions(cfg.Rules, cfg.Lone, cfg.Verify), loneCache: map[uint64]bool{}, agreeCache: map[uint64]bool{}, faultCount: map[faultSite]*faultCount{}}
 	m.single = true
 	for i, p := range cfg.Procs {
 		class := -1
 		for j, q := range cfg.Procs[:i] {
 			if len(p.Threads) == 1 && len(q.Threads) == 1 && p.Threads[0] == q.Threads[0] &&
-				p.Machine == q.Machine && p.Namespace == q.Namespace && p.After == 0 && q.After == 0 && !m.hasHeir(i) && !m.hasHeir(j) {
+				p.Machine == q.Machine && p.Namespace == q.Namespace && p.Boot == q.Boot && p.Mount == q.Mount && p.After == 0 && q.After == 0 && !m.hasHeir(i) && !m.hasHeir(j) {
 				class = m.class[m.threadOf(j)]
 				break
 			}
@@ -181,6 +242,8 @@ func newModel(cfg *Config) *model {
 		m.single = m.single && len(p.Threads) == 1
 	}
 	m.nt, m.np = len(m.procOf), len(cfg.Procs)
+	r := &cfg.Rules
+	m.outside = r.Meddle != 0 || r.LateCreate || r.FalseCreate || r.Exports || cfg.Reexecs > 0
 	m.lone = m.nt
 	m.procOf = append(m.procOf, m.np)
 	if m.nt+1 > maxThreads {
@@ -209,12 +272,12 @@ func (m *model) threadOf(p int) int {
 
 // start returns the first state.
 func (m *model) start(dir string) *state {
-	s := &state{}
+	s := &state{stash: none, wide: m.cfg.Rules.Network}
 	for l := range s.lv {
 		s.lv[l] = none
 	}
 	for l, c := range dir {
-		f := file{by: none, level: int8(l), used: true}
+		f := file{by: none, level: int8(l), used: true, wide: s.wide}
 		switch c {
 		case StartAbsent:
 			continue
@@ -222,6 +285,10 @@ func (m *model) start(dir string) *state {
 			f.owner = int8(ownerGhost + l)
 		case StartBoot:
 			f.owner = int8(ownerBoot + l)
+		case StartCopy:
+			f.owner = int8(ownerElse + l)
+		case StartMoved:
+			f.owner = int8(ownerFar + l)
 		case StartTorn:
 			f.owner = ownerTorn
 		case StartForeign:
@@ -252,35 +319,54 @@ func (m *model) node(s *state, t int) *node { return &m.rs.nodes[s.t[t].node] }
 // of foreign files.
 func (s *state) ownerDead(owner int8) bool {
 	switch {
-	case owner == ownerTorn || owner >= ownerGhost:
-		return true
-	case owner == ownerForeign:
+	case owner == ownerForeign, owner >= ownerElse:
 		return false
+	case owner == ownerTorn, owner >= ownerGhost:
+		return true
 	}
 	return s.dead>>owner&1 != 0
 }
 
+// gone tells whether the owner of a file is dead, or lives and has let go of it:
+// it will not touch this file again.
+func (s *state) gone(x *file) bool {
+	return s.ownerDead(x.owner) || x.owner != ownerForeign && !x.open
+}
+
 // place says where the owner of a record is, for a process.
 func (m *model) place(p int, owner int8) int {
-	pm, pn := m.where(p)
-	om, on := m.where(int(owner))
+	a, b := m.where(p), m.where(int(owner))
 	switch {
-	case pm != om:
+	case a.Machine != b.Machine, a.Boot != b.Boot:
 		return placeBoot
-	case pn != on:
+	case a.Namespace != b.Namespace:
 		return placeNamespace
 	}
 	return placeSame
 }
 
-func (m *model) where(p int) (machine, namespace int) {
-	switch {
-	case p >= ownerBoot:
-		return -1, 0
-	case p >= ownerGhost, p >= m.np:
-		return 0, 0
+// sees tells whether a process would see the witness of an owner's files.
+func (m *model) sees(p int, owner int8) bool {
+	if owner < 0 {
+		return true
 	}
-	return m.cfg.Procs[p].Machine, m.cfg.Procs[p].Namespace
+	a, b := m.where(p), m.where(int(owner))
+	return a.Machine == b.Machine && (a.Mount == b.Mount || !m.cfg.Rules.Views)
+}
+
+// where says where a process runs, be it one of the search or another one.
+func (m *model) where(p int) Process {
+	switch {
+	case p >= ownerBoot && p < ownerElse:
+		return Process{Machine: -1}
+	case p >= ownerFar:
+		return Process{Mount: 1}
+	case p >= ownerGhost:
+		return Process{}
+	case p >= m.np:
+		return Process{Machine: m.loneOn}
+	}
+	return m.cfg.Procs[p]
 }
 
 // pid returns a number that two processes share if they have the same PID.
@@ -293,21 +379,31 @@ func (m *model) pid(p int8) int {
 
 // mayTell tells whether a process could know that the owner of this file is
 // dead, if it is.
-func (m *model) mayTell(p int, f *file) bool {
-	if f.owner == ownerForeign {
+func (m *model) mayTell(s *state, p int, f *file) bool {
+	local := !s.wide && !f.wide
+	witness := m.cfg.Rules.Witness && m.sees(p, f.owner)
+	switch {
+	case f.owner == ownerForeign:
 		return false
-	}
-	if f.owner == ownerTorn {
-		return !m.cfg.Rules.Network
+	case f.owner == ownerTorn, f.torn:
+		return local
+	case !s.ownerDead(f.owner):
+		// It has let go of the file.
+		return local && witness
 	}
 	switch m.place(p, f.owner) {
 	case placeSame:
 		return true
 	case placeNamespace:
-		return m.cfg.Rules.Witness
+		return witness
 	}
-	return !m.cfg.Rules.Network
+	return local && m.rebooted(f.owner, witness)
 }
+
+// rebooted tells whether it can be known that the owner of a record of another
+// boot, in a local directory, is dead: it ran before this machine was last
+// started, unless it runs in a container with a boot ID of its own.
+func (m *model) rebooted(owner int8, witness bool) bool { return witness || owner >= ownerBoot }
 
 // gc forgets files that nobody can see or remembers.
 func (m *model) gc(s *state) {
@@ -316,6 +412,9 @@ func (m *model) gc(s *state) {
 		if f >= 0 {
 			keep |= 1 << f
 		}
+	}
+	if s.stash >= 0 {
+		keep |= 1 << s.stash
 	}
 	for t := range m.nt {
 		th := &s.t[t]
@@ -329,6 +428,8 @@ func (m *model) gc(s *state) {
 	for i := range s.f {
 		if s.f[i].used && keep>>i&1 == 0 {
 			s.f[i] = file{}
+		} else if src := s.f[i].src - 1; src >= 0 && keep>>src&1 == 0 {
+			s.f[i].src = 0
 		}
 	}
 }
@@ -350,6 +451,9 @@ func (m *model) traces(s *state) (tr uint32) {
 		if f >= 0 && s.f[f].owner >= 0 && s.f[f].owner < ownerGhost {
 			tr |= 1 << s.f[f].owner
 		}
+	}
+	if s.stash >= 0 && s.f[s.stash].owner >= 0 && s.f[s.stash].owner < ownerGhost {
+		tr |= 1 << s.f[s.stash].owner
 	}
 	for t := range m.nt {
 		if s.dead>>m.procOf[t]&1 != 0 {
@@ -431,7 +535,7 @@ func (m *model) key(s *state) uint64 {
 	}
 
 	// Names, in the order of appearance.
-	var procName, threadName, ghostName [48]int8
+	var procName, threadName, ghostName [64]int8
 	for i := range procName {
 		procName[i], ghostName[i] = -1, -1
 	}
@@ -441,7 +545,7 @@ func (m *model) key(s *state) uint64 {
 			procName[p] = int8(i)
 		}
 	}
-	var files [48]int8
+	var files [64]int8
 	for i := range s.f {
 		if s.f[i].used && s.f[i].owner >= 0 {
 			files[s.f[i].owner]++
@@ -456,7 +560,7 @@ func (m *model) key(s *state) uint64 {
 			return 0xf1
 		case o < ownerGhost && s.dead>>o&1 == 0 && procName[o] >= 0:
 			return byte(procName[o])
-		case !linked && files[o] == 1:
+		case !linked && files[o] == 1 && o < ownerElse:
 			return 0xf2
 		default:
 			if ghostName[o] < 0 {
@@ -467,6 +571,9 @@ func (m *model) key(s *state) uint64 {
 			if o >= ownerBoot {
 				n += 0x40
 			}
+			if o >= ownerElse {
+				n += 0x40
+			}
 			return n
 		}
 	}
@@ -474,13 +581,23 @@ func (m *model) key(s *state) uint64 {
 	b := buf[:0]
 	// Deaths, faults and so on are part of the state.
 	g := byte(s.deaths)<<4 | byte(s.faults)<<2
-	if s.meddled {
+	if s.wide {
 		g |= 1
 	}
 	if s.dropped {
 		g |= 2
 	}
 	b = append(b, g, byte(n))
+	if m.outside {
+		b = append(b, byte(s.meddled)|byte(s.reexecs)<<4)
+		if s.lied {
+			b = append(b, 1)
+		}
+		if s.stash >= 0 {
+			x := &s.f[s.stash]
+			b = append(b, 0xfe, name(x, true), m.fate(s, x))
+		}
+	}
 	if m.awaited != 0 {
 		b = append(b, byte(s.dead&m.awaited))
 	}
@@ -491,6 +608,9 @@ func (m *model) key(s *state) uint64 {
 		}
 		x := &s.f[f]
 		b = append(b, name(x, true))
+		if m.outside {
+			b = append(b, m.fate(s, x))
+		}
 		fl := byte(0)
 		if rules.Witness && x.open && !s.ownerDead(x.owner) {
 			fl = 1
@@ -535,6 +655,9 @@ func (m *model) key(s *state) uint64 {
 				c |= 1
 			}
 			b = append(b, c, name(x, false))
+			if m.outside {
+				b = append(b, m.fate(s, x))
+			}
 		}
 	}
 	h := uint64(len(b))
@@ -568,6 +691,16 @@ func (m *model) fileSig(s *state, f int8, p int) uint64 {
 		h |= 1 << 16
 	}
 	return h
+}
+
+// fate says what others have done to a file.
+func (m *model) fate(s *state, x *file) (b byte) {
+	for i, is := range [...]bool{x.weak, x.torn, x.src > 0, x.wide, x.open && !s.ownerDead(x.owner)} {
+		if is {
+			b |= 1 << i
+		}
+	}
+	return b | byte(x.twin)<<5
 }
 
 func (th *thread) flags() (f uint64) {

@@ -17,7 +17,25 @@ const (
 	actCancel                      // the context of a thread that waits ends
 	actDrop                        // the events that a thread has not seen are lost
 	actMeddle                      // somebody removes the file of a level
+	actAway                        // … moves it away
+	actBack                        // … moves it back, to a level
+	actTruncate                    // … truncates it
+	actFlock                       // … takes a lock on it that every reader can take
+	actCopy                        // … copies it: from<<4 | to
+	actReexec                      // a process starts its program anew
+	actExport                      // other machines begin to reach the directory
+	actLie                         // the next operation of a thread seems to succeed
 )
+
+// ofThread tells whether an action is about a thread, and not about a level, a
+// process or the directory.
+func (a action) ofThread() bool {
+	switch a.kind() {
+	case actStep, actFail, actFailDone, actCancel, actDrop, actLie:
+		return true
+	}
+	return false
+}
 
 func (a action) kind() action { return a &^ 0xff }
 func (a action) who() int     { return int(a & 0xff) }
@@ -33,6 +51,7 @@ const (
 	Surfaces    = "errors surface"
 	NoLostWake  = "no lost wake-up"
 	Answers     = "answers"
+	Unique      = "records are unique"
 )
 
 // faultSite is an operation that was made to fail.
@@ -50,10 +69,10 @@ type faultCount struct {
 
 type violation struct {
 	property, detail string
-	lone             bool // it is the lone process that breaks the property
+	lone             *Program // if it is a lone process that breaks the property
 }
 
-func (v *violation) alone() *violation { v.lone = true; return v }
+func (v *violation) alone(prog *Program) *violation { v.lone = prog; return v }
 
 func broken(property, format string, args ...any) *violation {
 	return &violation{property: property, detail: fmt.Sprintf(format, args...)}
@@ -67,6 +86,9 @@ func (m *model) can(s *state, t int) bool {
 	}
 	if p < m.np {
 		if after := m.cfg.Procs[p].After; after > 0 && s.dead>>(after-1)&1 == 0 {
+			return false
+		}
+		if m.cfg.Rules.Exports && m.cfg.Procs[p].Machine > 0 && !s.wide {
 			return false
 		}
 	}
@@ -105,30 +127,20 @@ func (m *model) actions(s *state, acts []action) []action {
 			case opPause, opProbe:
 			case opRemove, opReplace:
 				acts = append(acts, actFail|action(t), actFailDone|action(t))
+			case opCreate:
+				acts = append(acts, actFail|action(t))
+				if m.cfg.Rules.LateCreate {
+					acts = append(acts, actFailDone|action(t))
+				}
 			default:
 				acts = append(acts, actFail|action(t))
 			}
 		}
 	}
-	if m.cfg.Rules.Meddler && !s.meddled {
-		for l, f := range s.lv {
-			if f >= 0 && m.mayMeddle(s, f) {
-				acts = append(acts, actMeddle|action(l))
-			}
-		}
+	if m.outside || m.cfg.Rules.Meddle != 0 {
+		acts = m.outsiders(s, acts)
 	}
 	return acts
-}
-
-// mayMeddle tells whether a file is the lock of somebody who is between two
-// calls. In the middle of a call, nothing can protect the next owner.
-func (m *model) mayMeddle(s *state, f int8) bool {
-	for t := range m.nt {
-		if s.t[t].hold == f && m.idle(s, t) {
-			return true
-		}
-	}
-	return false
 }
 
 // silent tells whether the next operation of a thread changes nothing, has the
@@ -138,7 +150,10 @@ func (m *model) silent(s *state, t int) bool {
 	th := &s.t[t]
 	if th.half != 0 {
 		f := &s.f[m.halfFile(th)]
-		return !(m.cfg.Rules.Faults && s.faults == 0) && (!f.open || s.ownerDead(f.owner) || m.place(m.procOf[t], f.owner) == placeBoot)
+		if m.cfg.Rules.Faults && s.faults == 0 || m.cfg.Rules.Meddle&MeddleLock != 0 && m.meddlesLeft(s) {
+			return false
+		}
+		return !f.open || s.ownerDead(f.owner) || !m.sees(m.procOf[t], f.owner)
 	}
 	if m.cfg.Rules.Faults && s.faults == 0 {
 		return false
@@ -147,8 +162,10 @@ func (m *model) silent(s *state, t int) bool {
 	switch n.op.kind {
 	case opPause:
 		return !m.cfg.Rules.Waits
-	case opSelf, opWitnesses, opLocal:
+	case opSelf, opWitnesses:
 		return true
+	case opLocal:
+		return !m.cfg.Rules.Exports || s.wide
 	case opClose:
 		return s.f[th.b[n.op.a]].level < 0
 	case opProbe:
@@ -219,15 +236,11 @@ func (m *model) happen(s *state, a action) *violation {
 	case actDrop:
 		s.dropped = true
 		s.t[who].eventF, s.t[who].eventP = false, false
-	case actMeddle:
-		s.meddled = true
-		f := s.lv[who]
-		for t := range m.nt {
-			if s.t[t].hold == f {
-				s.t[t].lost = true
-			}
-		}
-		m.unlink(s, who)
+	case actLie:
+		s.lied = true
+		return m.step(s, who, a.kind())
+	default:
+		m.meddle(s, a)
 		m.gc(s)
 	}
 	return m.watchHeld(s)
@@ -282,10 +295,10 @@ func (m *model) mayTouch(s *state, t int, f int8, what string) *violation {
 	if x.owner == ownerForeign {
 		return broken(OwnFiles, "%s %s a file that nobody can judge", m.threadName(t), what)
 	}
-	if !s.ownerDead(x.owner) {
+	if !s.gone(x) {
 		return broken(OwnFiles, "%s %s a file of %s, who is alive", m.threadName(t), what, m.threadName(int(x.by)))
 	}
-	if !m.mayTell(m.procOf[t], x) && !m.cfg.Rules.Breaks {
+	if !m.mayTell(s, m.procOf[t], x) && !m.cfg.Rules.Breaks {
 		return broken(OwnFiles, "%s %s a file whose owner it cannot know to be dead", m.threadName(t), what)
 	}
 	return nil
@@ -320,13 +333,26 @@ func (m *model) step(s *state, t int, how action) *violation {
 	}
 	switch o.kind {
 	case opCreate:
-		if s.lv[o.a] >= 0 {
+		if o.b&createOld != 0 {
+			bad = broken(Unique, "%s creates a second file with one record", m.threadName(t))
+		}
+		if s.lv[o.a] >= 0 && how != actLie {
 			r = resExist
 			break
 		}
 		f := s.newFile()
-		s.f[f] = file{owner: int8(p), by: int8(t), level: o.a, open: true, used: true}
-		s.lv[o.a] = f
+		s.f[f] = file{owner: int8(p), by: int8(t), level: o.a, open: true, used: true, wide: o.b&createWide != 0}
+		if how == actFailDone {
+			// The caller gets no file: nobody has it open.
+			s.lv[o.a], s.f[f].open, s.f[f].by = f, false, none
+			th.faulty = true
+			return m.react(s, t, resErr)
+		}
+		if how == actLie {
+			s.f[f].level = none
+		} else {
+			s.lv[o.a] = f
+		}
 		th.b[th.nb] = f
 		th.nb++
 		for l := 1; l < len(s.lv); l++ {
@@ -340,8 +366,11 @@ func (m *model) step(s *state, t int, how action) *violation {
 		if th.half != 0 {
 			f := &s.f[m.halfFile(th)]
 			w := result(fsys.Free)
-			if f.open && !s.ownerDead(f.owner) && m.place(p, f.owner) != placeBoot {
-				w = result(fsys.Held)
+			if f.weak && (m.where(p).Mount == 0 || !m.cfg.Rules.Views) {
+				w = result(fsys.HeldWeakly)
+			}
+			if f.open && !s.ownerDead(f.owner) && m.sees(p, f.owner) {
+				w = result(m.vouches())
 			}
 			if how == actFail {
 				w = result(fsys.NoWitness)
@@ -403,7 +432,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 			r = resOK
 		}
 	case opClose:
-		s.f[th.b[o.a]].open = false
+		m.close(s, th.b[o.a])
 		r = resOK
 	case opProbe:
 		r = resAlive
@@ -446,9 +475,11 @@ func (m *model) step(s *state, t int, how action) *violation {
 		}
 	case opLocal:
 		r = resOK
-		if m.cfg.Rules.Network {
+		if s.wide {
 			r = resNo
 		}
+	case opPrepare:
+		r = resOK
 	}
 	if how == actFailDone {
 		th.faulty = true
@@ -475,12 +506,18 @@ func (m *model) see(s *state, t int, f int8) result {
 	x := &s.f[f]
 	r := resRecord
 	switch o := x.owner; {
-	case o == ownerTorn:
+	case o == ownerTorn, x.torn:
 		r = resTorn
 	case o == ownerForeign:
 		r = resForeign
 	default:
-		r |= result(m.relation(s, t, p, o))<<4 | result(m.place(p, o))<<12
+		r |= result(m.relation(s, t, p, o))<<4 | result(m.place(p, o))<<12 | m.facts(p, x)
+		for k, g := range th.b[:th.nb] {
+			if x.twin > 0 && s.f[g].twin == x.twin {
+				r = resCopy | result(k)<<4
+				break
+			}
+		}
 	}
 	th.b[th.nb] = f
 	th.nb++
@@ -550,7 +587,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		th.lost = false
 		th.hold = s.lv[0]
 		if th.hold < 0 || int(s.f[th.hold].by) != t {
-			if !s.meddled {
+			if s.meddled == 0 {
 				return broken(NoFailure, "%s takes itself for the owner, and its record is not in L0", m.threadName(t))
 			}
 			th.lost = true
@@ -600,7 +637,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 // one that it has climbed to.
 func (m *model) owe(s *state, t, top int) {
 	for l := 1; l < top; l++ {
-		if f := s.lv[l]; f >= 0 && s.ownerDead(s.f[f].owner) {
+		if f := s.lv[l]; f >= 0 && s.ownerDead(s.f[f].owner) && m.mayTell(s, m.procOf[t], &s.f[f]) {
 			s.f[f].debt = int8(t) + 1
 		}
 	}
@@ -670,7 +707,7 @@ func (m *model) inTheWay(s *state, t int) bool {
 		if f < 0 || int(s.f[f].by) == t {
 			continue
 		}
-		if x := &s.f[f]; !s.ownerDead(x.owner) || !m.mayTell(m.procOf[t], x) {
+		if x := &s.f[f]; !s.gone(x) || !m.mayTell(s, m.procOf[t], x) {
 			return true
 		}
 	}
