@@ -157,13 +157,22 @@ func (f *runFlags) run(dir string, command []string) error {
 	return f.child(l, path, command, signals)
 }
 
-// resolve returns the path by which the lock knows a directory.
+// resolve returns an absolute path of a directory, without symbolic links if
+// there is one: what /proc/PID/root is a link to leads elsewhere.
 func resolve(dir string) (string, error) {
 	d, err := osfs.New().Dir(dir)
 	if err != nil {
 		return "", err
 	}
-	return d.Path(), nil
+	path := d.Path()
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		here, err1 := os.Stat(path)
+		there, err2 := os.Stat(real)
+		if err1 == nil && err2 == nil && os.SameFile(here, there) {
+			return real, nil
+		}
+	}
+	return path, nil
 }
 
 // acquire returns when it holds the lock. It waits as long as the flags say, or

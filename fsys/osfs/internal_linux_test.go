@@ -15,24 +15,45 @@ import (
 	"github.com/dirlock/dirlock/fsys"
 )
 
-func TestFUSEOnDevice(t *testing.T) {
-	const mountinfo = `22 28 0:21 / /proc rw,nosuid - proc proc rw
-36 28 7:1 / /mnt/stick rw,relatime shared:1 master:2 - fuseblk /dev/loop1 rw,user_id=0
-37 28 0:45 / /mnt/a\040-\040b rw,relatime - fuse.sshfs host:/ rw
-38 28 0:46 / /mnt/host rw,relatime - virtiofs share rw
-cut short 7:9
-39 28 7:2 / /mnt/x rw -
-`
-	for dev, want := range map[uint64]bool{
-		unix.Mkdev(7, 1):  true,
-		unix.Mkdev(0, 45): false,
-		unix.Mkdev(0, 46): false,
-		unix.Mkdev(7, 9):  false,
-		unix.Mkdev(7, 2):  false,
-		unix.Mkdev(7, 3):  false,
+// What a lock concludes from a free witness rests on these.
+func TestKinds(t *testing.T) {
+	none := unix.Mkdev(0, 45)
+	for _, tt := range []struct {
+		magic  uint32
+		dev    uint64
+		want   string
+		local  bool
+		direct bool
+	}{
+		{unix.EXT4_SUPER_MAGIC, unix.Mkdev(8, 1), "ext4", true, true},
+		{unix.BTRFS_SUPER_MAGIC, none, "btrfs", true, true},
+		{unix.TMPFS_MAGIC, none, "tmpfs", true, true},
+		{unix.OVERLAYFS_SUPER_MAGIC, none, "overlay", true, false},
+		{unix.FUSE_SUPER_MAGIC, unix.Mkdev(7, 1), "fuseblk", true, false},
+		{unix.FUSE_SUPER_MAGIC, none, "fuse", false, false}, // sshfs, virtiofs
+		{unix.NFS_SUPER_MAGIC, none, "nfs", false, false},
+		{unix.CIFS_SUPER_MAGIC, none, "cifs", false, false},
+		{unix.SMB_SUPER_MAGIC, none, "smb", false, false},
+		{unix.SMB2_SUPER_MAGIC, none, "smb2", false, false},
+		{unix.V9FS_MAGIC, none, "9p", false, false},
+		{unix.CEPH_SUPER_MAGIC, none, "ceph", false, false},
+		{unix.AFS_SUPER_MAGIC, none, "afs", false, false},
+		{unix.OCFS2_SUPER_MAGIC, unix.Mkdev(8, 1), "ocfs2", false, false},
+		{0x01161970, unix.Mkdev(8, 1), "gfs2", false, false},
+		{unix.ECRYPTFS_SUPER_MAGIC, none, "ecryptfs", false, false},
+		{0x12345678, unix.Mkdev(8, 1), "0x12345678", false, false},
 	} {
-		require.Equal(t, want, fuseOnDevice(strings.NewReader(mountinfo), dev), dev)
+		require.Equal(t, fsKind{tt.want, tt.local, tt.direct}, kindOf(tt.magic, tt.dev), tt.want)
 	}
+	// No other one is local.
+	var local []string
+	for _, k := range kinds {
+		if k.local {
+			local = append(local, k.name)
+		}
+	}
+	require.ElementsMatch(t, []string{"ext4", "xfs", "btrfs", "bcachefs", "f2fs", "nilfs2", "reiserfs", "tmpfs",
+		"ramfs", "vfat", "exfat", "udf", "jffs2", "zfs", "jfs", "ubifs", "ntfs3", "hfsplus", "overlay"}, local)
 }
 
 // Links by way of /proc are what kernels before 6.10 allow everybody.
@@ -44,33 +65,37 @@ func TestLinkByProc(t *testing.T) {
 	f, err := d.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
-	require.Equal(t, byUnnamed, d.(*osDir).way.Load(), "an unnamed file was linked in")
+	require.Equal(t, byUnnamed, Way(d), "an unnamed file was linked in")
 	_, err = d.Create("L0", []byte("x"))
 	require.ErrorIs(t, err, unix.EEXIST)
 }
 
 // A sweep that looks at a temporary file before it is locked takes it away.
 func TestSweptBeforeItWasLocked(t *testing.T) {
-	dir, err := New().Dir(t.TempDir())
+	n, err := New().Dir(t.TempDir())
 	require.NoError(t, err)
-	d := dir.(*osDir)
-	temp := d.tempName()
-	fd, err := open(temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644)
+	d, err := n.(*named).open()
+	require.NoError(t, err)
+	defer d.Close()
+	temp := tempName()
+	fd, err := openat(d.fd, temp, toMake, 0o644)
 	require.NoError(t, err)
 	f := &osFile{d: d, fd: fd}
 	defer f.Close()
 
-	sweeper, err := open(temp, unix.O_RDONLY, 0)
+	sweeper, err := d.openToLook(temp)
 	require.NoError(t, err)
-	require.NoError(t, flock(sweeper, lockShared))
+	require.Equal(t, fsys.Free, probe(sweeper, true))
 	require.Equal(t, errSwept, f.takeWitness())
 	require.NoError(t, closeFD(sweeper))
 
-	require.NoError(t, sweep(temp))
+	require.NoError(t, d.sweepFile(temp))
 	require.NoError(t, f.takeWitness())
 	for _, way := range []uint32{byLink, byRename, byGuard} {
-		d.way.Store(way)
-		require.Equal(t, errSwept, d.publish(f, temp, d.prefix+"L0"))
+		SetWay(n, way)
+		a, err := d.abilities()
+		require.NoError(t, err)
+		require.Equal(t, errSwept, d.publish(a, f, temp, "L0"))
 	}
 }
 

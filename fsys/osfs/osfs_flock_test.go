@@ -172,8 +172,18 @@ func TestGuardIsBusy(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 
-	// Somebody is stopped in the middle of an operation.
+	// A lock on the directory, which anybody can have, hinders nobody.
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Flock(fd, unix.LOCK_EX))
+	g, err := d.Create("L2", []byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(d.Remove("L2"), g.Close()))
+
+	// Another process is stopped in the middle of an operation.
+	guard := filepath.Join(dir, osfs.GuardName)
+	fd, err = unix.Open(guard, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o666)
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	require.NoError(t, unix.Flock(fd, unix.LOCK_EX))
@@ -182,12 +192,20 @@ func TestGuardIsBusy(t *testing.T) {
 	require.NotErrorIs(t, err, fs.ErrExist)
 	names, err := d.List("")
 	require.NoError(t, err)
-	require.Equal(t, []string{"L1"}, names)
+	require.ElementsMatch(t, []string{"L1", osfs.GuardName}, names)
 	require.NoError(t, d.Replace("L1", "L0")) // It has no need of the guard.
+	require.NoError(t, fsys.Sweep(d))
+	require.FileExists(t, guard, "a sweep took the guard of a living process")
 
+	// It dies.
 	require.NoError(t, unix.Flock(fd, unix.LOCK_UN))
 	_, err = d.Create("L0", []byte("x"))
 	require.ErrorIs(t, err, fs.ErrExist)
+	require.NoFileExists(t, guard)
+
+	require.NoError(t, os.WriteFile(guard, nil, 0o666))
+	require.NoError(t, fsys.Sweep(d))
+	require.NoFileExists(t, guard, "what a dead process left")
 }
 
 func TestGuardIsForLocalDirectories(t *testing.T) {
@@ -204,7 +222,7 @@ func TestGuardIsForLocalDirectories(t *testing.T) {
 
 func TestNoLocks(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	osfs.SetWitnesses(d, false)
+	osfs.SetWitnesses(d, fsys.NoWitness)
 	kind, err := fsys.Witnesses(d)
 	yes := kind != fsys.NoWitness
 	require.NoError(t, err)
@@ -228,7 +246,7 @@ func (u unlockable) Dir(name string) (fsys.Dir, error) {
 	d, err := u.FS.Dir(name)
 	if err == nil {
 		osfs.SetLocal(d, false)
-		osfs.SetWitnesses(d, false)
+		osfs.SetWitnesses(d, fsys.NoWitness)
 		osfs.SetWay(d, u.way)
 	}
 	return d, err
@@ -357,27 +375,33 @@ func TestNoPermission(t *testing.T) {
 	require.Equal(t, []string{"L0"}, names)
 }
 
-func TestDirectoryIsResolvedOnce(t *testing.T) {
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(filepath.Join(base, "one", "lock"), 0o755))
-	require.NoError(t, os.MkdirAll(filepath.Join(base, "two", "lock"), 0o755))
-	require.NoError(t, os.Symlink(filepath.Join(base, "one", "lock"), filepath.Join(base, "link")))
+// A relative name stands for what it stood for when it was given. What links
+// lead to is another matter.
+func TestRelativeNames(t *testing.T) {
+	base := t.TempDir()
+	one, two := filepath.Join(base, "one"), filepath.Join(base, "two")
+	require.NoError(t, os.MkdirAll(filepath.Join(one, "lock"), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Join(two, "lock"), 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(one, "lock"), filepath.Join(base, "link")))
 
-	t.Chdir(filepath.Join(base, "one"))
+	t.Chdir(one)
 	relative := openDir(t, "lock")
 	linked := openDir(t, filepath.Join(base, "link"))
-	t.Chdir(filepath.Join(base, "two"))
+	t.Chdir(two)
+	for _, d := range []fsys.Dir{relative, linked} {
+		f, err := d.Create("L0", []byte("x"))
+		require.NoError(t, err)
+		require.FileExists(t, filepath.Join(one, "lock", "L0"))
+		require.NoError(t, errors.Join(d.Remove("L0"), f.Close()))
+	}
 	require.NoError(t, os.Remove(filepath.Join(base, "link")))
-	require.Equal(t, filepath.Join(base, "one", "lock"), relative.Path())
-	require.Equal(t, relative.Path(), linked.Path())
-
-	f, err := relative.Create("L0", []byte("x"))
+	require.NoError(t, os.Symlink(filepath.Join(two, "lock"), filepath.Join(base, "link")))
+	f, err := linked.Create("L0", []byte("x"))
 	require.NoError(t, err)
 	defer f.Close()
-	require.FileExists(t, filepath.Join(base, "one", "lock", "L0"))
+	require.FileExists(t, filepath.Join(two, "lock", "L0"))
 
-	require.Equal(t, filepath.Join(base, "two", "missing"), openDir(t, "missing").Path())
+	require.Equal(t, filepath.Join(two, "missing"), openDir(t, "missing").Path())
 	require.Equal(t, "/", openDir(t, "/").Path())
 	_, err = openDir(t, "/").Read("no such file")
 	require.Equal(t, "read /no such file: no such file or directory", err.Error())

@@ -10,22 +10,28 @@ import (
 )
 
 // Plan 9 and WebAssembly have nothing that all promises of a Dir could be built
-// on. OS refuses every directory, so that none of these is ever called.
-const osSupported = false
+// on. New refuses every directory, so that none of these is ever called.
+const (
+	supported = false
+	held      = false
+)
 
-type osState struct{}
+type handle struct{}
 
-type osFile struct{ d *osDir }
+func (handle) close() error { return nil }
 
-func (*osFile) intact(string) (bool, error) { return false, errors.ErrUnsupported }
-func (*osFile) Close() error                { return errors.ErrUnsupported }
+func newDir(string) (fsys.Dir, error) { return nil, errors.ErrUnsupported }
 
-func (d *osDir) create(string, []byte) (*osFile, error) { return nil, errors.ErrUnsupported }
-func (d *osDir) replace(string, string) error           { return errors.ErrUnsupported }
-func (d *osDir) witnesses() (bool, error)               { return false, errors.ErrUnsupported }
-func (d *osDir) isLocal() (bool, error)                 { return false, errors.ErrUnsupported }
+type osFile struct{ d *dir }
 
-func read(string) (fsys.Snapshot, error) { return fsys.Snapshot{}, errors.ErrUnsupported }
-func remove(string) error                { return errors.ErrUnsupported }
-func sweep(string) error                 { return errors.ErrUnsupported }
-func openDir(string) (*os.File, error)   { return nil, errors.ErrUnsupported }
+func (*osFile) intactIn(*dir, string) (bool, error) { return false, errors.ErrUnsupported }
+func (*osFile) Close() error                        { return errors.ErrUnsupported }
+
+func (d *dir) create(string, []byte) (*osFile, error)   { return nil, errors.ErrUnsupported }
+func (d *dir) read(string) (s fsys.Snapshot, err error) { return s, errors.ErrUnsupported }
+func (d *dir) replace(string, string) error             { return errors.ErrUnsupported }
+func (d *dir) remove(string) error                      { return errors.ErrUnsupported }
+func (d *dir) entries() (*os.File, error)               { return nil, errors.ErrUnsupported }
+func (d *dir) witnesses() (fsys.Witness, error)         { return 0, errors.ErrUnsupported }
+func (d *dir) locate() (facts, error)                   { return facts{}, errors.ErrUnsupported }
+func (d *dir) sweepFile(string) error                   { return errors.ErrUnsupported }

@@ -5,6 +5,6 @@ package osfs
 import "errors"
 
 // Watch has no events to offer on these systems.
-func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+func (d *dir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
 	return nil, nil, pathError("watch", d.prefix+name, errors.ErrUnsupported)
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Notify waits for a change of any name in the directory, which is all that
+// Watch waits for a change of any name in the directory, which is all that
 // this system can watch, and then looks whether the file is still the same
 // (FindFirstChangeNotification, fileapi.h). Each call takes a thread.
 //
@@ -14,7 +14,7 @@ import (
 // 1.10) closes the handle of a watch that is removed a second time if an event
 // was on its way, and by then it may be the handle of another file, a witness
 // among others; and Add and Remove wait for ever for whoever receives events.
-func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+func (d *dir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
 	path := d.prefix + name
 	if !validName(name) {
 		return nil, nil, pathError("watch", path, fs.ErrInvalid)
@@ -39,7 +39,7 @@ type dirWatch struct {
 // watchedFile tells a file from the next one of its name. File systems without
 // lasting indexes use one again, but not within the moment of a creation.
 type watchedFile struct {
-	index   [2]uint64
+	index   fileID
 	created windows.Filetime
 }
 

@@ -16,13 +16,27 @@ import (
 var localTypes = []string{
 	"apfs", "hfs", // macOS
 	"ufs", "ffs", "lfs", "zfs", "hammer", "hammer2", // the BSDs
-	"tmpfs", "mfs", "nullfs",
+	"tmpfs", "mfs", nullfs,
 	"msdos", "msdosfs", "exfat", "ext2fs", "udf",
 }
 
-func (d *osDir) isLocal() (bool, error) {
-	local, fstype, err := statLocal(d.path)
-	return local && slices.Contains(localTypes, fstype), err
+// nullfs shows files of other mounts.
+const nullfs = "nullfs"
+
+func (d *dir) locate() (facts, error) {
+	var st unix.Stat_t
+	if err := fstat(d.fd, &st); err != nil {
+		return facts{}, err
+	}
+	local, fstype, err := statLocal(d.fd)
+	if err != nil {
+		return facts{}, err
+	}
+	f := factsOf(&st)
+	f.Type = fstype
+	f.Local = local && slices.Contains(localTypes, fstype)
+	f.Direct = f.Local && fstype != nullfs
+	return f, nil
 }
 
 // typeName is the name of a file system, which ends at a zero byte.

@@ -3,4 +3,4 @@
 package osfs
 
 // renameNew would rename without replacing, which these systems cannot.
-func renameNew(oldpath, newpath string) error { return errMissing }
+func renameNew(at int, oldname, newname string) error { return errMissing }

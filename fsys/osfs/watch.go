@@ -3,7 +3,10 @@
 package osfs
 
 import (
-	"io/fs"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,26 +17,65 @@ import (
 )
 
 // Watch watches the file itself and not its directory, so that other files in
-// it wake nobody. All waiters of the process share one watcher, for the system's limits count
-// watchers and not watches (inotify(7), max_user_instances); it exists while
-// somebody waits, and a tenth of a second longer.
-func (d *osDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
-	path := d.prefix + name
-	if !validName(name) {
-		return nil, nil, pathError("watch", path, fs.ErrInvalid)
+// it wake nobody. All waiters of the process share one watcher, for the system's
+// limits count watchers and not watches (inotify(7), max_user_instances); it
+// exists while somebody waits, and a tenth of a second longer.
+//
+// The watch stays when d is closed.
+func (d *dir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	if err = d.beginFile(name); err == nil {
+		changed, stop, err = d.watch(name)
+		d.end()
 	}
-	w := &waiter{path: path, changed: make(chan struct{}, 1)}
+	if err != nil {
+		return nil, nil, pathError("watch", d.prefix+name, err)
+	}
+	return changed, stop, nil
+}
+
+func (d *dir) watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	known, err := d.facts()
+	if err != nil {
+		return nil, nil, err
+	}
+	// The watcher strikes out "..", which is not the same after a link.
+	where := d.path
+	if strings.Contains(where, "..") {
+		if real, err := filepath.EvalSymlinks(where); err == nil {
+			where = real
+		}
+	}
+	where = filepath.Clean(where)
+	w := &waiter{dir: where, in: known.id, path: filepath.Join(where, name), changed: make(chan struct{}, 1)}
 	if err := events.add(w); err != nil {
-		return nil, nil, pathError("watch", path, err)
+		return nil, nil, err
 	}
 	return w.changed, func() { events.remove(w) }, nil
 }
 
 // waiter is one call of Watch.
 type waiter struct {
-	path    string
+	dir     string        // a path of the directory
+	in      fileID        // which directory it is
+	path    string        // of the file
 	changed chan struct{} // of capacity 1: one "look again" stands for any number
 	target  *target       // nil once what it watched is gone
+}
+
+// look says which file is to be watched. The system finds it by its path, so
+// that this has to lead to the right directory.
+func (w *waiter) look() (fileID, error) {
+	var st unix.Stat_t
+	if err := fstatat(unix.AT_FDCWD, w.dir, &st, 0); err != nil || idOf(&st) != w.in {
+		return fileID{}, fmt.Errorf("%w: the path does not lead to the directory", errors.ErrUnsupported)
+	}
+	if err := fstatat(unix.AT_FDCWD, w.path, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fileID{}, err
+	}
+	if !isRegular(&st) {
+		return fileID{}, fsys.ErrNotRegular
+	}
+	return idOf(&st), nil
 }
 
 func (w *waiter) wake() {
@@ -46,8 +88,8 @@ func (w *waiter) wake() {
 // target is what the system watches for one or more waiters. Systems watch
 // files and not names, so waiters for two names of one file share it.
 type target struct {
-	key     targetKey // which file it is
-	path    string    // the name that it was found by
+	key     fileID // which file it is
+	path    string // the name that it was found by
 	waiters map[*waiter]struct{}
 }
 
@@ -59,7 +101,7 @@ type watches struct {
 	watcher *fsnotify.Watcher // nil when nobody has waited for a while
 	idle    *time.Timer       // closes it; nil while somebody waits
 	waiters map[*waiter]struct{}
-	byKey   map[targetKey]*target
+	byKey   map[fileID]*target
 	byPath  map[string]*target
 }
 
@@ -98,7 +140,7 @@ func (ws *watches) open() error {
 	}
 	ws.watcher = watcher
 	ws.waiters = map[*waiter]struct{}{}
-	ws.byKey = map[targetKey]*target{}
+	ws.byKey = map[fileID]*target{}
 	ws.byPath = map[string]*target{}
 	// Two goroutines, because the watcher can hold a lock of its own while it
 	// delivers an error, and handling an event may wait for that lock.
@@ -164,7 +206,7 @@ const watchTries = 10
 // watch finds the target for a waiter, or makes one.
 func (ws *watches) watch(w *waiter) error {
 	for tries := 1; ; tries++ {
-		path, key, err := targetOf(w.path)
+		key, err := w.look()
 		if err != nil {
 			return err
 		}
@@ -172,19 +214,19 @@ func (ws *watches) watch(w *waiter) error {
 		if t == nil {
 			// The name may have stood for another file until now. The watcher
 			// knows its watches by name, and must forget that one first.
-			if old := ws.byPath[path]; old != nil {
+			if old := ws.byPath[w.path]; old != nil {
 				defer ws.again(old)
 				ws.drop(old)
 			}
-			if err := ws.watcher.Add(path); err != nil {
+			if err := ws.watcher.Add(w.path); err != nil {
 				return err
 			}
-			t = &target{key: key, path: path, waiters: map[*waiter]struct{}{}}
-			ws.byKey[key], ws.byPath[path] = t, t
+			t = &target{key: key, path: w.path, waiters: map[*waiter]struct{}{}}
+			ws.byKey[key], ws.byPath[w.path] = t, t
 		}
-		// What is watched may be a file that came after targetOf looked. If it
+		// What is watched may be a file that came after look did. If it
 		// went before the watch began, no event will tell.
-		_, now, err := targetOf(w.path)
+		now, err := w.look()
 		same := err == nil && now == key
 		if same || tries == watchTries {
 			if !same {
@@ -244,23 +286,8 @@ func (ws *watches) startOver(watcher *fsnotify.Watcher) {
 	for _, t := range targets {
 		_ = ws.watcher.Remove(t.path)
 	}
-	ws.byKey, ws.byPath = map[targetKey]*target{}, map[string]*target{}
+	ws.byKey, ws.byPath = map[fileID]*target{}, map[string]*target{}
 	for _, t := range targets {
 		ws.again(t)
 	}
-}
-
-// targetKey is the device and inode of a file.
-type targetKey [2]uint64
-
-// targetOf says what to watch for the file of that path.
-func targetOf(path string) (string, targetKey, error) {
-	var st unix.Stat_t
-	if err := lstat(path, &st); err != nil {
-		return "", targetKey{}, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return "", targetKey{}, fsys.ErrNotRegular
-	}
-	return path, targetKey{uint64(st.Dev), uint64(st.Ino)}, nil
 }

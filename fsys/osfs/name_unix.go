@@ -1,0 +1,164 @@
+//go:build unix
+
+package osfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+const (
+	supported = true
+	held      = true
+)
+
+// named is the directory that a name leads to, whichever that is by now. Each
+// operation opens it.
+type named struct {
+	path   string // absolute, unless the working directory has no path
+	prefix string // path and a separator
+	memory memory
+
+	// What a relative name was, and the working directory that it was relative
+	// to. Its absolute path may lead through directories that are closed to us,
+	// or be too long.
+	relative string
+	from     fileID
+}
+
+var (
+	_ fsys.Opener    = (*named)(nil)
+	_ fsys.Witnesser = (*named)(nil)
+	_ fsys.Localizer = (*named)(nil)
+	_ fsys.Watcher   = (*named)(nil)
+	_ fsys.Sweeper   = (*named)(nil)
+)
+
+func newDir(name string) (fsys.Dir, error) {
+	n := &named{path: tidy(name)}
+	if n.path[0] != '/' {
+		var st unix.Stat_t
+		if err := fstatat(unix.AT_FDCWD, ".", &st, 0); err != nil {
+			return nil, err
+		}
+		n.relative, n.from = n.path, idOf(&st)
+		if wd, err := os.Getwd(); err == nil {
+			n.path = tidy(withSeparator(wd) + n.path)
+		}
+	}
+	n.prefix = withSeparator(n.path)
+	return n, nil
+}
+
+// Open opens the directory by its absolute path. If that does not lead there, a
+// relative name does while the process has not changed its directory.
+func (n *named) Open() (fsys.OpenDir, error) {
+	d, err := n.open()
+	if err != nil {
+		return nil, pathError("open", n.path, err)
+	}
+	return d, nil
+}
+
+func (n *named) open() (*dir, error) {
+	fd, err := openDirectory(n.path)
+	if err != nil && n.relative != "" {
+		var st unix.Stat_t
+		if fstatat(unix.AT_FDCWD, ".", &st, 0) == nil && idOf(&st) == n.from {
+			fd, err = openDirectory(n.relative)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &dir{path: n.path, prefix: n.prefix, handle: handle{fd}, memory: &n.memory}, nil
+}
+
+// in does an operation in the directory that has the name now.
+func in[T any](n *named, op, path string, do func(d *dir) (T, error)) (T, error) {
+	d, err := n.open()
+	if err != nil {
+		var none T
+		return none, pathError(op, path, err)
+	}
+	defer d.Close()
+	return do(d)
+}
+
+func (n *named) Path() string { return n.path }
+
+func (n *named) Create(name string, data []byte) (fsys.File, error) {
+	return in(n, "create", n.prefix+name, func(d *dir) (fsys.File, error) {
+		f, err := d.Create(name, data)
+		if err != nil {
+			return nil, err
+		}
+		return &namedFile{f.(*osFile), n}, nil
+	})
+}
+
+func (n *named) Read(name string) (fsys.Snapshot, error) {
+	return in(n, "read", n.prefix+name, func(d *dir) (fsys.Snapshot, error) { return d.Read(name) })
+}
+
+func (n *named) Replace(oldname, newname string) error {
+	_, err := in(n, "replace", n.prefix+newname, func(d *dir) (struct{}, error) {
+		return struct{}{}, d.Replace(oldname, newname)
+	})
+	return err
+}
+
+func (n *named) Remove(name string) error {
+	_, err := in(n, "remove", n.prefix+name, func(d *dir) (struct{}, error) {
+		return struct{}{}, d.Remove(name)
+	})
+	return err
+}
+
+func (n *named) List(prefix string) ([]string, error) {
+	return in(n, "list", n.path, func(d *dir) ([]string, error) { return d.List(prefix) })
+}
+
+func (n *named) Witnesses() (fsys.Witness, error) {
+	return in(n, "create", n.path, (*dir).Witnesses)
+}
+
+func (n *named) Locate() (fsys.Location, error) {
+	return in(n, "locate", n.path, (*dir).Locate)
+}
+
+func (n *named) Sweep() error {
+	_, err := in(n, "sweep", n.path, func(d *dir) (struct{}, error) { return struct{}{}, d.Sweep() })
+	return err
+}
+
+func (n *named) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	d, err := n.open()
+	if err != nil {
+		return nil, nil, pathError("watch", n.prefix+name, err)
+	}
+	defer d.Close()
+	return d.Watch(name)
+}
+
+// namedFile is a file that was created by the directory's name, and is looked
+// for by it.
+type namedFile struct {
+	*osFile
+	n *named
+}
+
+func (f *namedFile) Intact(name string) (bool, error) {
+	ok, err := in(f.n, "intact", f.n.prefix+name, func(d *dir) (bool, error) {
+		return f.checkIntact(d, name)
+	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) { // The directory is gone.
+		return false, nil
+	}
+	return ok, err
+}

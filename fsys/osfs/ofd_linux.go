@@ -1,0 +1,41 @@
+package osfs
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+// A write lock of the kind that belongs to the open file (fcntl(2), F_OFD_SETLK,
+// Linux 3.15) can be had by a process that may write the file, and by no other.
+// On network file systems it would be the server's, with a meaning of its own:
+// there it is not used.
+
+// lockNew takes a flock, for versions of dirlock that look for that alone, and
+// the write lock, if it is to be strong.
+func lockNew(fd int, strong bool) (fsys.Witness, error) {
+	if err := flock(fd, lockExclusive); err != nil {
+		return fsys.NoWitness, err
+	}
+	if !strong {
+		return fsys.HeldWeakly, nil
+	}
+	l := unix.Flock_t{Type: unix.F_WRLCK}
+	err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l) })
+	if err != nil {
+		return fsys.HeldWeakly, err
+	}
+	return fsys.Held, nil
+}
+
+// probe asks whether a read lock could be had, and takes none.
+func probe(fd int, strong bool) fsys.Witness {
+	if strong {
+		l := unix.Flock_t{Type: unix.F_RDLCK}
+		err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
+		if err == nil && l.Type == unix.F_WRLCK {
+			return fsys.Held
+		}
+	}
+	return probeFlock(fd)
+}

@@ -1,0 +1,9 @@
+package osfs
+
+import "golang.org/x/sys/unix"
+
+// openDirectory takes no permission but to reach the directory. What is found by
+// way of the descriptor takes the permissions that it takes by a path.
+func openDirectory(path string) (int, error) {
+	return openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY, 0)
+}

@@ -1,0 +1,31 @@
+//go:build unix && !linux
+
+package osfs
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// search is O_SEARCH with O_DIRECTORY (open(2) of each system; Go's packages
+// have the number for few of them). The others have no such thing.
+var search = map[string]int{
+	"darwin":  0x40100000,
+	"freebsd": 0x40000,
+	"illumos": 0x200000,
+	"ios":     0x40100000,
+	"netbsd":  0x800000,
+	"solaris": 0x200000,
+}[runtime.GOOS]
+
+// openDirectory opens it for reading, or, if that is not allowed, for finding
+// what is in it.
+func openDirectory(path string) (int, error) {
+	const flags = unix.O_DIRECTORY | unix.O_NONBLOCK
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|flags, 0)
+	if err == unix.EACCES && search != 0 {
+		fd, err = openat(unix.AT_FDCWD, path, search|flags, 0)
+	}
+	return fd, err
+}
