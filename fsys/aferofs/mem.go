@@ -20,9 +20,9 @@ import (
 	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
-// world is what all adapters of memory file systems share, because they may be
+// memory is what all adapters of memory file systems share, because they may be
 // of one MemMapFs, or of views of it, without knowing.
-var world = struct {
+var memory = struct {
 	sync.Mutex // held for the whole of every operation
 
 	// Numbers for files, none of which is ever used again, unlike addresses.
@@ -58,8 +58,8 @@ func (d *memDir) Locate() (fsys.Location, error) {
 const tempName = osfs.TempPrefix + "create"
 
 func (d *memDir) Create(name string, data []byte) (fsys.File, error) {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	path, err := d.join(name)
 	if err == nil && len(data) > fsys.MaxData {
 		err = fs.ErrInvalid
@@ -105,8 +105,8 @@ func (d *memDir) write(path string, data []byte) error {
 }
 
 func (d *memDir) Read(name string) (fsys.Snapshot, error) {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	path, err := d.join(name)
 	if err != nil {
 		return fsys.Snapshot{}, pathError("read", path, err)
@@ -120,8 +120,8 @@ func (d *memDir) Read(name string) (fsys.Snapshot, error) {
 }
 
 func (d *memDir) Replace(oldname, newname string) error {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	oldpath, err := d.join(oldname)
 	if err != nil {
 		return pathError("replace", oldpath, err)
@@ -147,8 +147,8 @@ func (d *memDir) Replace(oldname, newname string) error {
 }
 
 func (d *memDir) Remove(name string) error {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	path, err := d.join(name)
 	if err != nil {
 		return pathError("remove", path, err)
@@ -165,8 +165,8 @@ func (d *memDir) Remove(name string) error {
 }
 
 func (d *memDir) List(prefix string) ([]string, error) {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	names, err := d.list(prefix)
 	if err != nil {
 		return nil, pathError("list", d.path, err)
@@ -197,8 +197,8 @@ func (d *memDir) list(prefix string) ([]string, error) {
 // else. The channel is made by the caller's goroutine and no other goroutine is
 // needed, so that it works in a bubble of testing/synctest.
 func (d *memDir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	path, err := d.join(name)
 	if err != nil {
 		return nil, nil, pathError("watch", path, err)
@@ -211,22 +211,22 @@ func (d *memDir) Watch(name string) (changed <-chan struct{}, stop func(), err e
 		return nil, nil, pathError("watch", path, err)
 	}
 	ch := make(chan struct{}, 1)
-	if world.waiters[file] == nil {
-		world.waiters[file] = map[chan struct{}]struct{}{}
+	if memory.waiters[file] == nil {
+		memory.waiters[file] = map[chan struct{}]struct{}{}
 	}
-	world.waiters[file][ch] = struct{}{}
+	memory.waiters[file][ch] = struct{}{}
 	return ch, func() {
-		world.Lock()
-		defer world.Unlock()
-		delete(world.waiters[file], ch)
-		if len(world.waiters[file]) == 0 {
-			delete(world.waiters, file)
+		memory.Lock()
+		defer memory.Unlock()
+		delete(memory.waiters[file], ch)
+		if len(memory.waiters[file]) == 0 {
+			delete(memory.waiters, file)
 		}
 	}, nil
 }
 
 func wake(file *mem.FileData) {
-	for ch := range world.waiters[file] {
+	for ch := range memory.waiters[file] {
 		select {
 		case ch <- struct{}{}:
 		default:
@@ -295,15 +295,15 @@ func idOf(file *mem.FileData) fsys.ID {
 		return fsys.ID{}
 	}
 	p := weak.Make(file)
-	id, ok := world.ids[p]
+	id, ok := memory.ids[p]
 	if !ok {
-		world.lastID++
-		id = world.lastID
-		world.ids[p] = id
+		memory.lastID++
+		id = memory.lastID
+		memory.ids[p] = id
 		runtime.AddCleanup(file, func(p weak.Pointer[mem.FileData]) {
-			world.Lock()
-			defer world.Unlock()
-			delete(world.ids, p)
+			memory.Lock()
+			defer memory.Unlock()
+			delete(memory.ids, p)
 		}, p)
 	}
 	return fsys.ID{id}
@@ -318,8 +318,8 @@ type memFile struct {
 }
 
 func (f *memFile) Intact(name string) (bool, error) {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	path, err := f.d.join(name)
 	if err == nil && f.closed {
 		err = fs.ErrClosed
@@ -339,8 +339,8 @@ func (f *memFile) Intact(name string) (bool, error) {
 }
 
 func (f *memFile) Close() error {
-	world.Lock()
-	defer world.Unlock()
+	memory.Lock()
+	defer memory.Unlock()
 	if f.closed {
 		return pathError("close", f.d.path, fs.ErrClosed)
 	}

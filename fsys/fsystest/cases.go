@@ -47,7 +47,7 @@ func payload(seed int) []byte {
 	return bytes.Repeat([]byte{byte('a' + seed%26)}, 300+seed%200)
 }
 
-func createAndRead(w *world) error {
+func createAndRead(w *suite) error {
 	for i, data := range [][]byte{nil, []byte("x"), payload(1), bytes.Repeat([]byte{0, 0xff}, fsys.MaxData/2)} {
 		name := fmt.Sprint("L", i)
 		sent := bytes.Clone(data)
@@ -82,7 +82,7 @@ func createAndRead(w *world) error {
 }
 
 // empty fails if there is anything in the directory.
-func (w *world) empty() error {
+func (w *suite) empty() error {
 	names, err := w.List("")
 	if err != nil || len(names) > 0 {
 		return fmt.Errorf("the directory should be empty: %s, %v", some(names), err)
@@ -103,7 +103,7 @@ func some(names []string) string {
 }
 
 // wantError checks an error of an operation on a name.
-func (w *world) wantError(err error, op, name string, want error) error {
+func (w *suite) wantError(err error, op, name string, want error) error {
 	var p *fs.PathError
 	switch {
 	case err == nil:
@@ -120,7 +120,7 @@ func (w *world) wantError(err error, op, name string, want error) error {
 	return nil
 }
 
-func errorShape(w *world) error {
+func errorShape(w *suite) error {
 	_, err := w.Read("L0")
 	if err := w.wantError(err, "read", "L0", fs.ErrNotExist); err != nil {
 		return err
@@ -149,7 +149,7 @@ func errorShape(w *world) error {
 	return nil
 }
 
-func nameTaken(w *world) error {
+func nameTaken(w *suite) error {
 	f, err := w.Create("L0", payload(0))
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func nameTaken(w *world) error {
 	return nil
 }
 
-func missingDirectory(w *world) error {
+func missingDirectory(w *suite) error {
 	missing := filepath.Join(w.dir, "missing")
 	d, err := w.fs.Dir(missing)
 	if err != nil {
@@ -245,7 +245,7 @@ func isPayload(data []byte) error {
 	return fmt.Errorf("read %d bytes that nobody wrote as a whole", len(data))
 }
 
-func wholeOrNothing(w *world) error {
+func wholeOrNothing(w *suite) error {
 	return while(
 		func() error {
 			for i := range rounds {
@@ -274,7 +274,7 @@ func wholeOrNothing(w *world) error {
 		})
 }
 
-func oneCreator(w *world) error {
+func oneCreator(w *suite) error {
 	dirs, err := w.dirs()
 	if err != nil {
 		return err
@@ -320,7 +320,7 @@ func oneCreator(w *world) error {
 	return w.empty()
 }
 
-func oneRemover(w *world) error {
+func oneRemover(w *suite) error {
 	dirs, err := w.dirs()
 	if err != nil {
 		return err
@@ -357,7 +357,7 @@ func oneRemover(w *world) error {
 	return nil
 }
 
-func replace(w *world) error {
+func replace(w *suite) error {
 	old, err := w.Create("L0", payload(0))
 	if err != nil {
 		return err
@@ -396,7 +396,7 @@ func replace(w *world) error {
 	return nil
 }
 
-func replaceAtomic(w *world) error {
+func replaceAtomic(w *suite) error {
 	if err := w.Replace("L1", "L0"); errors.Is(err, errors.ErrUnsupported) {
 		return errSkip
 	}
@@ -434,7 +434,7 @@ func replaceAtomic(w *world) error {
 	return errors.Join(err, f.Close())
 }
 
-func identity(w *world) error {
+func identity(w *suite) error {
 	seen := map[fsys.ID]int{}
 	for i := range rounds {
 		f, err := w.Create("L0", payload(0))
@@ -463,7 +463,7 @@ func identity(w *world) error {
 	return nil
 }
 
-func intact(w *world) error {
+func intact(w *suite) error {
 	f, err := w.Create("L0", payload(0))
 	if err != nil {
 		return err
@@ -501,7 +501,7 @@ func intact(w *world) error {
 	return w.Remove("L0")
 }
 
-func list(w *world) error {
+func list(w *suite) error {
 	var want []string
 	for i := range 300 { // more than one batch of a directory's entries
 		name := fmt.Sprint("L", i)
@@ -535,7 +535,7 @@ func list(w *world) error {
 	return nil
 }
 
-func hostile(w *world) error {
+func hostile(w *suite) error {
 	made := 0
 	for i, kind := range append(slices.Clone(irregular), Huge) {
 		name := fmt.Sprint("L", i)
@@ -583,7 +583,7 @@ func hostile(w *world) error {
 	return nil
 }
 
-func nothingLeft(w *world) error {
+func nothingLeft(w *suite) error {
 	f, err := w.Create("L0", payload(0))
 	if err != nil {
 		return err
@@ -610,7 +610,7 @@ func nothingLeft(w *world) error {
 // settles fails unless the directory holds these names alone. One that is not
 // local has a second for it: some file systems keep a removed file, under another
 // name, until it is closed, and FUSE tells its server of that a moment after.
-func (w *world) settles(want ...string) error {
+func (w *suite) settles(want ...string) error {
 	tries := 0
 	if loc, err := fsys.Locate(w.Dir); loc.Local || err != nil {
 		tries = 100
@@ -627,7 +627,7 @@ func (w *world) settles(want ...string) error {
 	}
 }
 
-func sweep(w *world) error {
+func sweep(w *suite) error {
 	if !has[fsys.Sweeper](w.Dir) {
 		return errSkip
 	}
@@ -661,7 +661,7 @@ func sweep(w *world) error {
 	return w.Remove("L0")
 }
 
-func witness(w *world) error {
+func witness(w *suite) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
@@ -711,7 +711,7 @@ func witness(w *world) error {
 }
 
 // noWitness checks a directory that promises none.
-func noWitness(w *world) error {
+func noWitness(w *suite) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
@@ -740,7 +740,7 @@ func noWitness(w *world) error {
 	return nil
 }
 
-func witnessProbes(w *world) error {
+func witnessProbes(w *suite) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
@@ -777,7 +777,7 @@ func witnessProbes(w *world) error {
 }
 
 // openDirectory moves an open directory away, and makes another one of the name.
-func openDirectory(w *world) error {
+func openDirectory(w *suite) error {
 	if !has[fsys.Opener](w.Dir) {
 		return errSkip
 	}
@@ -837,7 +837,7 @@ func movedAway(o, named fsys.Dir, f fsys.File) error {
 	return nil
 }
 
-func prepare(w *world) error {
+func prepare(w *suite) error {
 	kind, err := fsys.Witnesses(w.Dir)
 	if err != nil {
 		return fmt.Errorf("Witnesses: %w", err)
@@ -920,7 +920,7 @@ func prepare(w *world) error {
 }
 
 // await waits for a receipt.
-func (w *world) await(changed <-chan struct{}, after string) error {
+func (w *suite) await(changed <-chan struct{}, after string) error {
 	patience := time.NewTimer(w.Patience)
 	defer patience.Stop()
 	select {
@@ -934,7 +934,7 @@ func (w *world) await(changed <-chan struct{}, after string) error {
 	}
 }
 
-func watch(w *world) error {
+func watch(w *suite) error {
 	if !has[fsys.Watcher](w.Dir) {
 		return errSkip
 	}
@@ -1009,7 +1009,7 @@ func watch(w *world) error {
 	return nil
 }
 
-func watchEarly(w *world) error {
+func watchEarly(w *suite) error {
 	if !has[fsys.Watcher](w.Dir) {
 		return errSkip
 	}

@@ -92,7 +92,7 @@ type testCase struct {
 	name string
 	// explanation says why a lock relies on it.
 	explanation string
-	run         func(w *world) error
+	run         func(w *suite) error
 }
 
 // errSkip: the file system does not claim to be able to do this.
@@ -111,7 +111,7 @@ func (c testCase) check(b Backend) error {
 	if b.Patience == 0 {
 		b.Patience = 30 * time.Second
 	}
-	w := &world{Backend: b}
+	w := &suite{Backend: b}
 	w.fs, w.dir = b.New()
 	d, err := w.fs.Dir(w.dir)
 	if err != nil {
@@ -124,9 +124,9 @@ func (c testCase) check(b Backend) error {
 	return nil
 }
 
-// world is what a case works with: the directory that it checks, and where that
+// suite is what a case works with: the directory that it checks, and where that
 // is from.
-type world struct {
+type suite struct {
 	fsys.Dir
 	Backend
 	fs  fsys.FS
@@ -134,7 +134,7 @@ type world struct {
 }
 
 // Create is that of the directory, and fails if it returns nothing.
-func (w *world) Create(name string, data []byte) (fsys.File, error) {
+func (w *suite) Create(name string, data []byte) (fsys.File, error) {
 	return created(w.Dir.Create(name, data))
 }
 
@@ -161,7 +161,7 @@ func has[T any](d fsys.Dir) bool {
 }
 
 // dirs returns independent values for the directory.
-func (w *world) dirs() ([]fsys.Dir, error) {
+func (w *suite) dirs() ([]fsys.Dir, error) {
 	dirs := []fsys.Dir{w.Dir}
 	for _, f := range []fsys.FS{w.fs, w.Second(w.fs)} {
 		d, err := f.Dir(w.dir)

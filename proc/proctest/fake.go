@@ -28,15 +28,15 @@ import (
 // background goroutines, so a fake works inside a testing/synctest bubble; a
 // process that goroutines of a bubble wait for must be ended in that bubble.
 type Fake struct {
-	world     *fakeWorld
+	machines  *fakeMachines
 	machine   *fakeMachine
 	namespace string
 	lastPID   int
 	procs     map[int]*FakeProcess // alive and zombies
 }
 
-// fakeWorld is what all machines of a test share.
-type fakeWorld struct {
+// fakeMachines is what all machines of a test share.
+type fakeMachines struct {
 	mu    sync.Mutex
 	boots int
 }
@@ -63,25 +63,25 @@ const fakeRootNamespace = 4026531836
 // calls return machines that look the same to each other, even their boot. For
 // another machine, use [Fake.Machine].
 func NewFake() *Fake {
-	w := &fakeWorld{}
+	w := &fakeMachines{}
 	return w.newMachine("host1")
 }
 
-func (w *fakeWorld) newMachine(host string) *Fake {
+func (w *fakeMachines) newMachine(host string) *Fake {
 	m := &fakeMachine{host: host}
 	w.boot(m)
 	return w.newSpace(m)
 }
 
 // boot starts a machine that runs no process.
-func (w *fakeWorld) boot(m *fakeMachine) {
+func (w *fakeMachines) boot(m *fakeMachine) {
 	w.boots++
 	m.boot = fmt.Sprintf("00000000-0000-4000-8000-%012d", w.boots)
 	m.clock, m.count = fakeFirstTick, 0
 }
 
-func (w *fakeWorld) newSpace(m *fakeMachine) *Fake {
-	f := &Fake{world: w, machine: m, procs: map[int]*FakeProcess{}}
+func (w *fakeMachines) newSpace(m *fakeMachine) *Fake {
+	f := &Fake{machines: w, machine: m, procs: map[int]*FakeProcess{}}
 	f.namespace = strconv.FormatUint(fakeRootNamespace+uint64(len(m.spaces)), 10)
 	m.spaces = append(m.spaces, f)
 	return f
@@ -90,24 +90,24 @@ func (w *fakeWorld) newSpace(m *fakeMachine) *Fake {
 // Machine returns the first PID namespace of another machine with that host name.
 // It has a boot of its own, and PIDs from 1.
 func (f *Fake) Machine(host string) *Fake {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
-	return f.world.newMachine(host)
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
+	return f.machines.newMachine(host)
 }
 
 // Container returns another PID namespace of the same machine and boot, with PIDs
 // from 1. Only its own processes see the processes in it.
 func (f *Fake) Container() *Fake {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
-	return f.world.newSpace(f.machine)
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
+	return f.machines.newSpace(f.machine)
 }
 
 // KillAll ends all processes of this namespace, as the end of a container does,
 // and leaves no zombies.
 func (f *Fake) KillAll() {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	f.killAll()
 }
 
@@ -121,21 +121,21 @@ func (f *Fake) killAll() {
 // Reboot ends all processes of the machine, including those in containers. Later
 // processes have another boot, and PIDs from 1 again.
 func (f *Fake) Reboot() {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	for _, space := range f.machine.spaces {
 		space.killAll()
 		space.lastPID = 0
 	}
-	f.world.boot(f.machine)
+	f.machines.boot(f.machine)
 }
 
 // StopClock stops the clock of the machine: all processes that it starts from now
 // on have the same Start, as if they were started within one tick. Only Unique
 // tells one from another with the same PID.
 func (f *Fake) StopClock() {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	f.machine.clock++
 	f.machine.stopped = true
 }
@@ -144,8 +144,8 @@ func (f *Fake) StopClock() {
 // before 6.9: processes started from now on have none, and nobody can ask for it.
 // It returns f.
 func (f *Fake) WithoutUnique() *Fake {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	f.machine.older = true
 	return f
 }
@@ -153,8 +153,8 @@ func (f *Fake) WithoutUnique() *Fake {
 // Start starts a process. Its PID is the lowest free one above that of the process
 // started before.
 func (f *Fake) Start(command string) *FakeProcess {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	pid := f.lastPID + 1
 	for f.procs[pid] != nil {
 		pid++
@@ -165,8 +165,8 @@ func (f *Fake) Start(command string) *FakeProcess {
 // StartPID starts a process with this PID. It panics if the PID is not positive,
 // or belongs to a process that is alive or has not been reaped.
 func (f *Fake) StartPID(pid int, command string) *FakeProcess {
-	f.world.mu.Lock()
-	defer f.world.mu.Unlock()
+	f.machines.mu.Lock()
+	defer f.machines.mu.Unlock()
 	if pid <= 0 || f.procs[pid] != nil {
 		panic(fmt.Sprintf("proctest: StartPID: PID %d is impossible or not free", pid))
 	}

@@ -26,8 +26,8 @@ func (p *FakeProcess) PID() int { return p.id.PID }
 // Kill ends the process, and its parent reaps it: its PID is free. It does nothing
 // if the process has ended already.
 func (p *FakeProcess) Kill() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	if !p.ended {
 		p.end()
 		delete(p.fake.procs, p.id.PID)
@@ -37,16 +37,16 @@ func (p *FakeProcess) Kill() {
 // Zombie ends the process, but nobody reaps it: its PID is in use until
 // [FakeProcess.Reap]. It does nothing if the process has ended already.
 func (p *FakeProcess) Zombie() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	p.end()
 }
 
 // Reap frees the PID of a zombie. It does nothing if the process has been reaped
 // already, and panics if it is alive.
 func (p *FakeProcess) Reap() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	if !p.ended {
 		panic(fmt.Sprintf("proctest: Reap: process %d is alive", p.id.PID))
 	}
@@ -59,8 +59,8 @@ func (p *FakeProcess) Reap() {
 // does with hidepid where there are no pidfds. They see only that the PID is in
 // use.
 func (p *FakeProcess) Hide() {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	p.hidden = true
 }
 
@@ -77,8 +77,8 @@ func (p *FakeProcess) Self() (proc.Identity, error) { return p.id, nil }
 
 // Probe reports the state of the process that has id.PID in the namespace of p.
 func (p *FakeProcess) Probe(id proc.Identity) (proc.State, string) {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	return p.probe(id)
 }
 
@@ -109,8 +109,8 @@ func (p *FakeProcess) probe(id proc.Identity) (proc.State, string) {
 // Notify returns a channel that receives when the process with id.PID ends, even
 // if it becomes a zombie. It never fails, and there are no spurious wake-ups.
 func (p *FakeProcess) Notify(id proc.Identity) (ended <-chan struct{}, stop func(), err error) {
-	p.fake.world.mu.Lock()
-	defer p.fake.world.mu.Unlock()
+	p.fake.machines.mu.Lock()
+	defer p.fake.machines.mu.Unlock()
 	c := make(chan struct{}, 1)
 	if state, _ := p.probe(id); state == proc.Dead {
 		c <- struct{}{}
@@ -119,8 +119,8 @@ func (p *FakeProcess) Notify(id proc.Identity) (ended <-chan struct{}, stop func
 	q := p.fake.procs[id.PID]
 	q.waiters = append(q.waiters, c)
 	return c, func() {
-		p.fake.world.mu.Lock()
-		defer p.fake.world.mu.Unlock()
+		p.fake.machines.mu.Lock()
+		defer p.fake.machines.mu.Unlock()
 		q.waiters = slices.DeleteFunc(q.waiters, func(w chan struct{}) bool { return w == c })
 	}, nil
 }

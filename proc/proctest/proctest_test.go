@@ -16,15 +16,15 @@ import (
 	"github.com/dirlock/dirlock/proc/proctest"
 )
 
-// world is what a broken table is made of.
-type world struct {
+// processes is what a broken table is made of.
+type processes struct {
 	*proctest.FakeProcess // the calling one
 	started               map[int]*proctest.FakeProcess
 }
 
 // fake returns a backend of the table that change makes of a process of procs.
-func fake(procs *proctest.Fake, change func(w world) proc.Table) proctest.Backend {
-	w := world{procs.Start("self"), map[int]*proctest.FakeProcess{}}
+func fake(procs *proctest.Fake, change func(w processes) proc.Table) proctest.Backend {
+	w := processes{procs.Start("self"), map[int]*proctest.FakeProcess{}}
 	return proctest.Backend{
 		Table: change(w),
 		Start: func() (proctest.Process, error) {
@@ -40,7 +40,7 @@ func fake(procs *proctest.Fake, change func(w world) proc.Table) proctest.Backen
 	}
 }
 
-func unchanged(w world) proc.Table { return w.FakeProcess }
+func unchanged(w processes) proc.Table { return w.FakeProcess }
 
 func TestFake(t *testing.T) {
 	for name, change := range map[string]func(*proctest.Fake){
@@ -65,7 +65,7 @@ func TestFakeInBubble(t *testing.T) {
 // A table without events is not wrong.
 func TestWithoutNotifier(t *testing.T) {
 	type table struct{ proc.Table }
-	require.NoError(t, proctest.Check(fake(proctest.NewFake(), func(w world) proc.Table { return table{w} })))
+	require.NoError(t, proctest.Check(fake(proctest.NewFake(), func(w processes) proc.Table { return table{w} })))
 }
 
 // Nor is one that cannot tell processes apart: it never says that one is alive.
@@ -74,9 +74,9 @@ func TestWithoutStart(t *testing.T) {
 		id.Unique, id.Start = "", ""
 		return id
 	}
-	b := fake(proctest.NewFake(), func(w world) proc.Table {
+	b := fake(proctest.NewFake(), func(w processes) proc.Table {
 		return broken{
-			world: w,
+			processes: w,
 			self: func() (proc.Identity, error) {
 				id, err := w.Self()
 				return without(id), err
@@ -93,8 +93,8 @@ func TestWithoutStart(t *testing.T) {
 }
 
 // deaf is a table whose events never come.
-func deaf(w world) proc.Table {
-	return broken{world: w, notify: func(proc.Identity) (<-chan struct{}, func(), error) {
+func deaf(w processes) proc.Table {
+	return broken{processes: w, notify: func(proc.Identity) (<-chan struct{}, func(), error) {
 		return nil, func() {}, nil
 	}}
 }
@@ -121,7 +121,7 @@ func TestSkip(t *testing.T) {
 
 // broken is a table of which some methods are replaced.
 type broken struct {
-	world
+	processes
 	self   func() (proc.Identity, error)
 	probe  func(proc.Identity) (proc.State, string)
 	notify func(proc.Identity) (<-chan struct{}, func(), error)
@@ -131,53 +131,53 @@ func (b broken) Self() (proc.Identity, error) {
 	if b.self != nil {
 		return b.self()
 	}
-	return b.world.Self()
+	return b.processes.Self()
 }
 
 func (b broken) Probe(id proc.Identity) (proc.State, string) {
 	if b.probe != nil {
 		return b.probe(id)
 	}
-	return b.world.Probe(id)
+	return b.processes.Probe(id)
 }
 
 func (b broken) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
 	if b.notify != nil {
 		return b.notify(id)
 	}
-	return b.world.Notify(id)
+	return b.processes.Notify(id)
 }
 
 // Each wrong table fails for its own reason.
 func TestBroken(t *testing.T) {
 	// probing changes the verdict of a table in some cases.
-	probing := func(f func(id proc.Identity, s proc.State, why string) (proc.State, string)) func(world) proc.Table {
-		return func(w world) proc.Table {
-			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+	probing := func(f func(id proc.Identity, s proc.State, why string) (proc.State, string)) func(processes) proc.Table {
+		return func(w processes) proc.Table {
+			return broken{processes: w, probe: func(id proc.Identity) (proc.State, string) {
 				s, why := w.Probe(id)
 				return f(id, s, why)
 			}}
 		}
 	}
-	selfing := func(f func(id proc.Identity, calls int) (proc.Identity, error)) func(world) proc.Table {
-		return func(w world) proc.Table {
+	selfing := func(f func(id proc.Identity, calls int) (proc.Identity, error)) func(processes) proc.Table {
+		return func(w processes) proc.Table {
 			var calls atomic.Int32 // of Self
-			return broken{world: w, self: func() (proc.Identity, error) {
+			return broken{processes: w, self: func() (proc.Identity, error) {
 				id, _ := w.Self()
 				return f(id, int(calls.Add(1)))
 			}}
 		}
 	}
-	notifying := func(f func(w world, id proc.Identity) (<-chan struct{}, func(), error)) func(world) proc.Table {
-		return func(w world) proc.Table {
-			return broken{world: w, notify: func(id proc.Identity) (<-chan struct{}, func(), error) { return f(w, id) }}
+	notifying := func(f func(w processes, id proc.Identity) (<-chan struct{}, func(), error)) func(processes) proc.Table {
+		return func(w processes) proc.Table {
+			return broken{processes: w, notify: func(id proc.Identity) (<-chan struct{}, func(), error) { return f(w, id) }}
 		}
 	}
 	var never chan struct{} // until the end of the test
 
 	for _, test := range []struct {
 		name  string
-		table func(world) proc.Table
+		table func(processes) proc.Table
 		want  string // in the error
 	}{
 		{"self fails", selfing(func(proc.Identity, int) (proc.Identity, error) {
@@ -210,8 +210,8 @@ func TestBroken(t *testing.T) {
 		{"no reason", probing(func(_ proc.Identity, s proc.State, _ string) (proc.State, string) {
 			return s, ""
 		}), "without a reason"},
-		{"a signal that ends it", func(w world) proc.Table {
-			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+		{"a signal that ends it", func(w processes) proc.Table {
+			return broken{processes: w, probe: func(id proc.Identity) (proc.State, string) {
 				s, why := w.Probe(id)
 				if p := w.started[id.PID]; p != nil {
 					p.Zombie()
@@ -219,8 +219,8 @@ func TestBroken(t *testing.T) {
 				return s, why
 			}}
 		}, "alive: a live process: Probe"},
-		{"a signal to all", func(w world) proc.Table {
-			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+		{"a signal to all", func(w processes) proc.Table {
+			return broken{processes: w, probe: func(id proc.Identity) (proc.State, string) {
 				if id.PID <= 0 {
 					for _, p := range w.started {
 						p.Zombie()
@@ -235,8 +235,8 @@ func TestBroken(t *testing.T) {
 			}
 			return s, why
 		}), "other start: another start: Probe"},
-		{"starts alone", func(w world) proc.Table {
-			return broken{world: w, probe: func(id proc.Identity) (proc.State, string) {
+		{"starts alone", func(w processes) proc.Table {
+			return broken{processes: w, probe: func(id proc.Identity) (proc.State, string) {
 				id.Unique = ""
 				return w.Probe(id)
 			}}
@@ -289,55 +289,55 @@ func TestBroken(t *testing.T) {
 			}
 			return s, why
 		}), "death: a process that was reaped: Probe"},
-		{"notify fails", notifying(func(world, proc.Identity) (<-chan struct{}, func(), error) {
+		{"notify fails", notifying(func(processes, proc.Identity) (<-chan struct{}, func(), error) {
 			return nil, nil, errors.New("too many open files")
 		}), "notify: Notify: too many open files"},
-		{"no event", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"no event", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			if s, _ := w.Probe(id); s == proc.Dead {
 				return w.Notify(id)
 			}
 			return never, func() {}, nil
 		}), "notify: the channel of a process that ends received nothing"},
-		{"no event for a zombie", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"no event for a zombie", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			if _, why := w.Probe(id); strings.Contains(why, "reaped") {
 				return never, func() {}, nil
 			}
 			return w.Notify(id)
 		}), "notify of the dead: the channel of a zombie received nothing"},
-		{"no event for nobody", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"no event for nobody", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			if _, why := w.Probe(id); id.PID > 0 && strings.HasPrefix(why, "no process has") {
 				return never, func() {}, nil
 			}
 			return w.Notify(id)
 		}), "notify of the dead: the channel of a process that was reaped received nothing"},
-		{"no event for the impossible", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"no event for the impossible", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			if id.PID <= 0 {
 				return never, func() {}, nil
 			}
 			return w.Notify(id)
 		}), "impossible PID: the channel of an impossible PID received nothing"},
-		{"closes instead", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"closes instead", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			c := make(chan struct{})
 			close(c)
 			return c, func() {}, nil
 		}), "notify: the channel of a process that ends is closed"},
-		{"closes on stop", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"closes on stop", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			c := make(chan struct{}, 1)
 			c <- struct{}{}
 			return c, func() { close(c) }, nil
 		}), "notify: the channel is closed after stop"},
-		{"stop hangs", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"stop hangs", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			c, stop, err := w.Notify(id)
 			if s, _ := w.Probe(id); s == proc.Alive {
 				stop = func() { <-never }
 			}
 			return c, stop, err
 		}), "stop: stop does not return"},
-		{"goroutines", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"goroutines", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			go func() { <-never }()
 			return w.Notify(id)
 		}), "stop: stop leaks: "},
-		{"descriptors", notifying(func(w world, id proc.Identity) (<-chan struct{}, func(), error) {
+		{"descriptors", notifying(func(w processes, id proc.Identity) (<-chan struct{}, func(), error) {
 			f, err := os.Open(os.DevNull)
 			if err != nil {
 				return nil, nil, err
