@@ -107,7 +107,7 @@ func (d dir) find() (*node, error) {
 // Open implements [fsys.Opener].
 func (d named) Open() (fsys.OpenDir, error) {
 	o := opened{dir{d.view, d.path, &openNode{}}}
-	err := d.do(Op{Name: "open"}, func(n *node, _ *config) error {
+	err := d.do(Op{Name: "open", File: "."}, func(n *node, _ *config) error {
 		o.open.node = n
 		d.disk.files.open[o.open] = d.view
 		return nil
@@ -121,7 +121,7 @@ func (d named) Open() (fsys.OpenDir, error) {
 
 // Close implements [fsys.OpenDir].
 func (d opened) Close() error {
-	done, err := d.begin(Op{Name: "close", Dir: d.Path()})
+	done, err := d.begin(Op{Name: "close", Dir: d.Path(), File: "."})
 	if !d.release() {
 		err = fs.ErrClosed
 	}

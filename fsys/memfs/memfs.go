@@ -119,7 +119,8 @@ type Op struct {
 	Name string
 	// Dir is the path of the directory.
 	Dir string
-	// File is the name, or the prefix, that the operation is about, or empty.
+	// File is the name, or the prefix, that the operation is about: "." if it is
+	// the directory that is opened or closed, and empty if a file is closed.
 	File string
 	// To is the name that a file is renamed to.
 	To string
