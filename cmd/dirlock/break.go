@@ -37,11 +37,11 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(ids) == 0 {
-				ids = []string{""}
+				return noOwner(args[0])
 			}
 			for _, id := range ids {
 				if !isOwnerID(id) {
-					return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath()}
+					return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath(), `"dirlock status" shows it`}
 				}
 			}
 			return breakOwners(cmd, args[0], ids, force, quiet)
@@ -60,14 +60,42 @@ func breakOwners(cmd *cobra.Command, dir string, ids []string, force, quiet bool
 	err := l.Break(cmd.Context(), force, ids...)
 	switch {
 	case errors.Is(err, lock.ErrAlive):
-		return exitError{exitConflict, err.Error() + "; stop it, or use --force"}
+		return exitError{exitConflict, err.Error(), "stop it, or use --force"}
 	case errors.Is(err, lock.ErrOtherOwner):
-		return exitError{exitConflict, err.Error() + `; see "dirlock status" for who holds the lock`}
+		return breakNothing(l, err)
 	case err != nil || quiet:
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "broke the lock of %s: owner %s\n", printable(dir), strings.Join(ids, ", "))
 	return err
+}
+
+// noOwner is the error for a command line without --owner.
+func noOwner(dir string) error {
+	usage := usageError{errors.New("no owner given"), "dirlock break", `"dirlock status" shows the owner: dirlock break DIR --owner ID`}
+	s, err := lock.New(dir).Status()
+	if err != nil {
+		return err
+	}
+	switch st, level := stateOf(s); st {
+	case free, stale:
+		usage.hint = "the lock can be had: there is nothing to break"
+	case unreadable:
+		return level.Err
+	case held:
+		usage.hint = fmt.Sprintf("it is held by %s: dirlock break %s --owner %s", who(level.Owner), dir, level.Owner.ID)
+	}
+	return usage
+}
+
+// breakNothing is the error if none of the owners was to be broken.
+func breakNothing(l *lock.DirLock, err error) error {
+	if s, statusErr := l.Status(); statusErr == nil {
+		if st, level := stateOf(s); st == unreadable {
+			return level.Err
+		}
+	}
+	return exitError{exitConflict, err.Error(), `see "dirlock status" for who holds the lock`}
 }
 
 // isOwnerID tells whether s has the form of an owner's ID.

@@ -26,6 +26,7 @@ ended it. Otherwise, as flock(1), sysexits(3) and the shell have them:
    71    any other error of the system
    73    no permission, a read-only or a full file system
    76    the command succeeded, but the lock was lost while it ran
+   78    the run would wait for itself: it is part of the one that holds the lock
   126    the command cannot be executed
   127    the command was not found
   128+N  signal N ended dirlock while it waited
@@ -33,23 +34,33 @@ ended it. Otherwise, as flock(1), sysexits(3) and the shell have them:
 Where -E N is to tell "held" from everything else, choose an N that the command
 itself does not use: 75 is EX_TEMPFAIL, "try again later".`
 
-const helpSignals = `While "dirlock run" waits, INT, TERM, HUP, QUIT, USR1 and USR2 end it at once,
-with nothing left behind. While its command runs, they and WINCH are passed on
-to the command, and dirlock goes on: it releases the lock when the command has
-ended, and not before. A signal that was ignored when dirlock was started stays
-ignored if it is HUP or INT: nohup(1) works.
+const helpSignals = `While "dirlock run" waits, a signal ends it at once, with nothing left behind.
+While its command runs, dirlock passes on HUP, INT, QUIT, ABRT, USR1, USR2,
+ALRM, TERM, VTALRM, IO, WINCH, and on Linux PWR and the real-time signals from
+35 to 63, and goes on: it releases the lock when the command has ended, and not
+before. A signal that was ignored when dirlock was started stays ignored if it
+is HUP or INT: nohup(1) works.
 
-Keys like Ctrl-C make the terminal send INT or QUIT to every process of the
-foreground job, the command among them. So dirlock does not pass these two on
-while it is in the foreground job of its terminal: use TERM from elsewhere. STOP
-and TSTP stop dirlock and not the command, unless they come from the terminal,
-which stops both. The lock stays held.
+Each signal reaches the command once. A key like Ctrl-C, timeout(1) and systemd
+send a signal not to dirlock alone, but to the command as well. To tell, dirlock
+has a second process in its process group that does nothing but notice signals
+("dirlock --decoy"). It holds a signal for 0.1 seconds, and passes it on if
+that process did not get it, or if the command has left the process group.
+
+STOP and TSTP stop dirlock and not the command, unless they come from the
+terminal, which stops both. The lock stays held. XCPU, XFSZ and PROF are not
+passed on: they are about dirlock itself. Neither are SEGV, BUS, FPE, ILL, TRAP
+and SYS, which end dirlock.
 
 KILL cannot be passed on. If dirlock is killed, the lock is free at once, but
 the command goes on without it: others may run at the same time. With
 --kill-child the system (Linux, FreeBSD) sends KILL to the command then. It does
 not reach processes that the command has started, nor a command that gains
-privileges when it is executed.
+privileges when it is executed (a set-user-ID program such as sudo, or one with
+file capabilities).
+
+If the command runs as another user, as after sudo, dirlock may not send it
+signals, and says so.
 
 On Windows, Ctrl-C reaches both by the console, and nothing is passed on.`
 
@@ -69,6 +80,7 @@ const helpJSON = `"dirlock status --json" prints one line for each directory, wi
   state   string  "free", "held", "stale", "unreadable"; or "error" if the
                   directory cannot be read
   error   string  what is wrong, if state is "error"; else missing
+  hint    string  what to do then; else missing
   levels  array   its level files, lowest first, empty if there are none
 
 If state is "held" or "stale", levels[0] is that of the holder; a dead one in

@@ -4,4 +4,10 @@ package main
 
 import "os"
 
-func main() { os.Exit(execute(os.Args[1:])) }
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == decoyArg {
+		runDecoy()
+		return
+	}
+	os.Exit(execute(os.Args[1:]))
+}

@@ -196,7 +196,14 @@ type process struct {
 // start starts a command. What it writes to the standard error is the test's.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, name, args...)
+}
+
+// startWith is start with attributes.
+func startWith(t *testing.T, attr *syscall.SysProcAttr, name string, args ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command(name, args...), t: t}
+	p.SysProcAttr = attr
 	p.Stderr = t.Output()
 	in, err := p.StdinPipe()
 	require.NoError(t, err)
@@ -225,6 +232,15 @@ func (p *process) exits(want int) {
 	p.t.Helper()
 	_ = p.Wait()
 	require.Equal(p.t, want, exitStatus(p.ProcessState))
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err)
+	return n
 }
 
 // stateIs looks at a directory.

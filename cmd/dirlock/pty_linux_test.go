@@ -63,7 +63,7 @@ func (p *terminal) exits(want int) string {
 	p.t.Helper()
 	_, _ = io.Copy(&p.screen, p.keys) // it ends with EIO
 	_ = p.Wait()
-	require.Equal(p.t, want, exitStatus(p.ProcessState))
+	require.Equal(p.t, want, exitStatus(p.ProcessState), "%q", p.screen.String())
 	return p.screen.String()
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,10 +13,11 @@ func execute(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.Execute()
-	code, text := outcome(err)
+	code, text, hint := outcome(err)
 	if text != "" {
-		complain(text)
+		complain(text, hint)
 	}
+	stderr.flush()
 	return code
 }
 
@@ -38,19 +38,23 @@ package that it is made of, on the same directory.`,
 
   # Who holds the lock?
   dirlock status /var/lib/backup`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0]), "dirlock"}
+		Args: func(cmd *cobra.Command, args []string) error {
+			if version, _ := cmd.Flags().GetBool("version"); version {
+				return nil
 			}
-			return usageError{errors.New("no command given"), "dirlock"}
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return usageError{errors.New("no command given"), "dirlock", `try "dirlock run DIR -- COMMAND", or see "dirlock --help"`}
 		},
-		RunE:          func(*cobra.Command, []string) error { return nil }, // so that Args is asked
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return printVersion(cmd) },
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{err, cmd.CommandPath()}
-	})
+	root.Flags().BoolP("version", "V", false, "print the version")
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp(root))
 	root.AddCommand(newRun(), newStatus(), newWait(), newBreak(), newVersion(), newMan())
 	root.AddCommand(topics()...)
 	return root
@@ -62,11 +66,11 @@ func takes(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usageError{errors.New("no directory given"), cmd.CommandPath()}
-		case least > 0 && args[0] == "": // of an unset variable, most often
-			return usageError{errors.New("the name of the directory is empty"), cmd.CommandPath()}
+			return usageError{errors.New("no directory given"), cmd.CommandPath(), ""}
+		case least > 0 && args[0] == "":
+			return usageError{errors.New("the name of the directory is empty"), cmd.CommandPath(), "is a variable of the shell not set?"}
 		case most >= 0 && len(args) > most:
-			return usageError{fmt.Errorf("unexpected argument %q", args[most]), cmd.CommandPath()}
+			return usageError{fmt.Errorf("unexpected argument %q", args[most]), cmd.CommandPath(), ""}
 		}
 		return nil
 	}
@@ -77,8 +81,17 @@ func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// complain writes a line to the standard error.
-func complain(text string) {
-	text = strings.ReplaceAll(text, "\n", "; ") // as errors.Join has it
-	fmt.Fprintln(os.Stderr, "dirlock:", printable(text))
+// complain writes to the standard error: what is wrong, and on a line of its own
+// what to do, unless hint is empty.
+func complain(text, hint string) {
+	text = "dirlock: " + oneLine(text) + "\n"
+	if hint != "" {
+		text += "hint: " + oneLine(hint) + "\n"
+	}
+	stderr.write(text)
+}
+
+// oneLine makes a text safe to show, on one line.
+func oneLine(text string) string {
+	return printable(strings.ReplaceAll(text, "\n", "; ")) // as errors.Join has it
 }

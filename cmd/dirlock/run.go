@@ -1,21 +1,17 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -30,10 +26,11 @@ const (
 type runFlags struct {
 	nonblock  bool
 	wait      waitTime
-	conflict  int
+	conflict  exitCode
 	mkdir     bool
-	line      string
+	line      shellLine
 	killChild bool
+	shared    bool
 	verbose   bool
 	quiet     bool
 
@@ -80,9 +77,9 @@ would wait for the one that it was started by is refused.`,
 			if help, _ := cmd.Flags().GetBool("help"); help {
 				return cmd.Help()
 			}
-			command, err := f.check(cmd, cmd.Flags().Args())
+			command, err := f.check(cmd, dir, cmd.Flags().Args())
 			if err != nil {
-				return usageError{err, cmd.CommandPath()}
+				return err
 			}
 			return f.run(dir, command)
 		},
@@ -91,34 +88,51 @@ would wait for the one that it was started by is refused.`,
 	flags.SetInterspersed(false)
 	flags.BoolVarP(&f.nonblock, "nonblock", "n", false, "do not wait if the lock is held")
 	flags.VarP(&f.wait, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s; 0 is -n")
-	flags.IntVarP(&f.conflict, "conflict-exit-code", "E", f.conflict, "exit status `N` if the lock is held")
+	flags.VarP(&f.conflict, "conflict-exit-code", "E", "exit status `N` if the lock is held")
 	flags.BoolVar(&f.mkdir, "mkdir", false, "create DIR, and its parents, if it is missing")
-	flags.StringVarP(&f.line, "command", "c", "", "run the shell line `STRING` with sh -c, instead of COMMAND")
+	flags.VarP(&f.line, "command", "c", "run the shell line `STRING` with sh -c, instead of COMMAND")
 	flags.BoolVar(&f.killChild, "kill-child", false, "have the system kill COMMAND if dirlock dies (Linux, FreeBSD)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say when the lock is acquired, how long that took, and when it is released")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
+	flockFlags(flags, &f)
 	return cmd
+}
+
+// flockFlags adds flags of flock(1) that mean nothing new here.
+func flockFlags(flags *pflag.FlagSet, f *runFlags) {
+	flags.Var(&f.wait, "timeout", "the same as --wait")
+	flags.BoolP("exclusive", "x", true, "what every lock is, as yet")
+	flags.BoolP("e", "e", true, "the same as -x")
+	flags.BoolVarP(&f.shared, "shared", "s", false, "there are no shared locks yet")
+	for _, name := range []string{"timeout", "exclusive", "e", "shared"} {
+		flags.Lookup(name).Hidden = true
+	}
 }
 
 // check looks for contradictions in the command line, and returns the command
 // to run.
-func (f *runFlags) check(cmd *cobra.Command, command []string) ([]string, error) {
-	hasLine := cmd.Flags().Changed("command")
+func (f *runFlags) check(cmd *cobra.Command, dir string, command []string) ([]string, error) {
+	// As flock(1) has it: no command has this name.
+	if len(command) == 2 && command[0] == "-c" && !f.line.set {
+		f.line, command = shellLine{command[1], true}, nil
+	}
+	usage := func(text, hint string) ([]string, error) {
+		return nil, usageError{errors.New(text), cmd.CommandPath(), hint}
+	}
 	switch {
-	case hasLine && len(command) > 0:
-		return nil, fmt.Errorf("both -c and the command %q given", command[0])
-	case !hasLine && len(command) == 0:
-		return nil, errors.New("no command given")
+	case f.shared:
+		return usage("-s: there are no shared locks yet", "leave out -s: one command at a time then runs under the lock")
+	case f.line.set && len(command) > 0:
+		return usage(fmt.Sprintf("both -c and the command %q given", command[0]), "put the command into the line of -c")
+	case !f.line.set && len(command) == 0:
+		return nil, noCommand(dir)
 	case f.nonblock && f.wait.set && f.wait.d > 0:
-		return nil, errors.New("both -n and -w given")
+		return usage("both -n and -w given", "-n does not wait; -w waits for a time: leave out one")
 	case f.verbose && f.quiet:
-		return nil, errors.New("both -v and -q given")
+		return usage("both -v and -q given", "leave out one")
 	}
-	if err := checkStatus(f.conflict); err != nil {
-		return nil, err
-	}
-	if hasLine {
-		command = shell(f.line)
+	if f.line.set {
+		command = shell(f.line.line)
 	}
 	return command, nil
 }
@@ -129,7 +143,7 @@ func (f *runFlags) run(dir string, command []string) error {
 	if f.killChild {
 		var err error
 		if f.attr, err = killWithParent(); err != nil {
-			return exitError{exitUnsupported, fmt.Sprintf("--kill-child: %v; run without it", err)}
+			return exitError{exitUnsupported, fmt.Sprintf("--kill-child: %v", err), "run without it"}
 		}
 	}
 	if f.mkdir {
@@ -147,186 +161,14 @@ func (f *runFlags) run(dir string, command []string) error {
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
 		if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
-			return exitError{exitNoDir, err.Error() + "; create the directory first, or use --mkdir"}
+			return exitError{exitNoDir, describe(err), noDirHint(dir)}
 		}
 		return err
 	}
 	if f.verbose {
-		complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))))
+		complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))), "")
 	}
 	return f.child(l, path, command, signals)
-}
-
-// resolve returns an absolute path of a directory, without symbolic links if
-// there is one: what /proc/PID/root is a link to leads elsewhere.
-func resolve(dir string) (string, error) {
-	d, err := osfs.New().Dir(dir)
-	if err != nil {
-		return "", err
-	}
-	path := d.Path()
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		here, err1 := os.Stat(path)
-		there, err2 := os.Stat(real)
-		if err1 == nil && err2 == nil && os.SameFile(here, there) {
-			return real, nil
-		}
-	}
-	return path, nil
-}
-
-// acquire returns when it holds the lock. It waits as long as the flags say, or
-// until a signal comes.
-func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
-	start := time.Now()
-	if ok, err := l.TryLock(); ok || err != nil {
-		return err
-	}
-	if f.nonblock || f.wait.set && f.wait.d == 0 {
-		return f.held(l, 0)
-	}
-	if err := f.refuseOwn(l); err != nil {
-		return err
-	}
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if f.wait.set {
-		ctx, cancel = context.WithDeadline(ctx, start.Add(f.wait.d))
-		defer cancel()
-	}
-	done := make(chan error, 1)
-	go func() { done <- l.LockContext(ctx) }()
-
-	w := newWaiting(os.Stderr, l.Status, start, f.quiet)
-	defer w.stop()
-	for {
-		select {
-		case err := <-done:
-			w.stop()
-			if errors.Is(err, context.DeadlineExceeded) {
-				return f.held(l, f.wait.d)
-			}
-			return err
-		case <-w.tick:
-			w.show()
-		case s := <-signals:
-			if !ends(s) {
-				w.show() // the window has another width
-				continue
-			}
-			cancel()
-			if <-done == nil {
-				_ = l.Unlock()
-			}
-			return exitError{exitSignal + signalNumber(s), ""}
-		}
-	}
-}
-
-// held is what ends dirlock if somebody else holds the lock.
-func (f *runFlags) held(l *lock.DirLock, waited time.Duration) error {
-	if f.quiet {
-		return exitError{f.conflict, ""}
-	}
-	s, err := l.Status()
-	if err != nil {
-		return err
-	}
-	return stillHeld(s, waited, f.conflict, false)
-}
-
-// refuseOwn returns an error if the lock is held by a run that this one is part
-// of. It would wait for ever.
-func (f *runFlags) refuseOwn(l *lock.DirLock) error {
-	outer := os.Getenv(envOwners) + " " + os.Getenv(envOwner)
-	if outer == " " {
-		return nil
-	}
-	s, err := l.Status()
-	if err != nil {
-		return err
-	}
-	owner, ok := s.Owner()
-	if !ok || owner.Owner.ID == "" || owner.State == proc.Dead || !strings.Contains(outer, owner.Owner.ID) {
-		return nil
-	}
-	return exitError{f.conflict, fmt.Sprintf(
-		"this command runs under the lock of %s already, held by %s: it would wait for itself; do not lock twice", s.Dir, owner.Owner)}
-}
-
-// child runs the command, and releases the lock when it has ended.
-func (f *runFlags) child(l *lock.DirLock, dir string, command []string, signals <-chan os.Signal) error {
-	err := f.command(l, dir, command, signals)
-	unlockErr := l.Unlock()
-	switch {
-	case errors.Is(unlockErr, lock.ErrLost):
-		complain(unlockErr.Error() + "; another command may have run at the same time")
-		if err == nil {
-			err = exitError{exitLost, ""}
-		}
-	case unlockErr != nil:
-		complain(unlockErr.Error() + "; the lock is free now that dirlock ends")
-	case f.verbose:
-		complain("released the lock of " + dir)
-	}
-	return err
-}
-
-// command runs the command to its end. The error is its exit status.
-func (f *runFlags) command(l *lock.DirLock, dir string, command []string, signals <-chan os.Signal) error {
-	// A signal that came after the lock was acquired: do not even begin.
-	for len(signals) > 0 {
-		if s := <-signals; ends(s) {
-			return exitError{exitSignal + signalNumber(s), ""}
-		}
-	}
-	owner, _ := l.Owner()
-	cmd := exec.Command(command[0], command[1:]...)
-	if errors.Is(cmd.Err, exec.ErrDot) {
-		cmd.Err = nil // the user's PATH says so
-	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(),
-		envDir+"="+dir,
-		envOwner+"="+owner.ID,
-		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
-	cmd.SysProcAttr = f.attr
-	if err := cmd.Start(); err != nil {
-		return cannotRun(command[0], err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			forward(cmd.Process, s)
-		case err := <-done:
-			if cmd.ProcessState == nil {
-				return err
-			}
-			if status := exitStatus(cmd.ProcessState); status != 0 {
-				return exitError{status, ""}
-			}
-			return nil
-		}
-	}
-}
-
-// cannotRun explains why a command did not start.
-func cannotRun(name string, err error) error {
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return exitError{exitNotFound, fmt.Sprintf("run %s: command not found; check its name and PATH", name)}
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	var look *exec.Error
-	if errors.As(err, &look) {
-		err = look.Err
-	}
-	return exitError{exitCannotRun, fmt.Sprintf("run %s: %v; is it an executable file?", name, err)}
 }
 
 // table is the system's process table. Its processes go by another name: what
@@ -345,32 +187,3 @@ func (t table) Self() (proc.Identity, error) {
 func (t table) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
 	return proc.Notify(t.Table, id)
 }
-
-// waitTime is the value of --wait.
-type waitTime struct {
-	d   time.Duration
-	set bool
-}
-
-// Set takes seconds, with or without a fraction, or a duration in Go's form.
-func (w *waitTime) Set(s string) error {
-	seconds, err := strconv.ParseFloat(s, 64)
-	d := time.Duration(seconds * float64(time.Second))
-	if err != nil {
-		d, err = time.ParseDuration(s)
-	}
-	if err != nil || !(seconds < 1e9) || d < 0 {
-		return errors.New("not a duration like 2.5 (seconds) or 1m30s")
-	}
-	w.d, w.set = d, true
-	return nil
-}
-
-func (w *waitTime) String() string {
-	if !w.set {
-		return ""
-	}
-	return w.d.String()
-}
-
-func (w *waitTime) Type() string { return "duration" }

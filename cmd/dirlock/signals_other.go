@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // catchSignals returns a channel that receives what is to end dirlock while it
@@ -21,8 +22,32 @@ func catchSignals() <-chan os.Signal {
 // ends tells whether a signal ends dirlock while it waits.
 func ends(os.Signal) bool { return true }
 
-// forward does nothing: there is no signal that could be passed on.
-func forward(*os.Process, os.Signal) {}
+// asksToEnd tells whether a signal is how people and systems tell a program to
+// end.
+func asksToEnd(os.Signal) bool { return true }
+
+// relay does nothing: there is no signal that could be passed on.
+type relay struct {
+	command int
+	due     *time.Timer
+}
+
+func newRelay() *relay {
+	due := time.NewTimer(time.Hour)
+	due.Stop()
+	return &relay{due: due}
+}
+
+func (*relay) take(os.Signal) {}
+func (*relay) pass()          {}
+func (*relay) stop()          {}
+
+// decoyArg is of no use here.
+const decoyArg = "--decoy"
+
+func runDecoy() {}
+
+func inForeground() bool { return true }
 
 // signalNumber returns N of the exit status 128+N.
 func signalNumber(s os.Signal) int {

@@ -10,21 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// catchSignals returns a channel that receives the signals that the child is to
-// get. Those that were ignored when dirlock was started stay so, for the child
-// too: nohup(1) works.
+// catchSignals returns a channel that receives the signals that the command is
+// to get. Those that were ignored when dirlock was started stay so, for the
+// command too: nohup(1) works.
 //
-// SIGTSTP and SIGCONT are left alone: the terminal sends the first one to the
-// child as well, and the shell the other. Who stops dirlock alone stops nothing
-// else, and the lock stays held.
+// SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT are left alone: the terminal sends the
+// first three to the command as well, and the shell the last one. If somebody
+// stops dirlock alone, the command goes on and the lock stays held. SIGXCPU and
+// SIGXFSZ are about dirlock itself, and so are those that a fault raises
+// (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS).
 func catchSignals() <-chan os.Signal {
-	c := make(chan os.Signal, 16)
-	// A closed standard error must not end dirlock while the child runs.
+	c := make(chan os.Signal, 64)
+	// A closed standard error must not end dirlock while the command runs.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	for _, s := range []os.Signal{
-		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
-	} {
+	for _, s := range passedOn() {
 		if !signal.Ignored(s) {
 			signal.Notify(c, s)
 		}
@@ -32,19 +31,26 @@ func catchSignals() <-chan os.Signal {
 	return c
 }
 
+// passedOn returns the signals that dirlock passes on.
+func passedOn() []syscall.Signal {
+	return append([]syscall.Signal{
+		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGTERM,
+		syscall.SIGVTALRM, syscall.SIGWINCH, syscall.SIGIO,
+	}, systemSignals()...)
+}
+
 // ends tells whether a signal ends dirlock while it waits.
 func ends(s os.Signal) bool { return s != syscall.SIGWINCH }
 
-// forward passes a signal on to the child, unless the terminal has done so: a
-// key like Ctrl-C sends a signal to every process of the terminal's foreground
-// process group, and many programs take a second one for impatience. What the
-// signal came from cannot be known. So while dirlock is in that group, SIGINT
-// and SIGQUIT are taken for the terminal's.
-func forward(p *os.Process, s os.Signal) {
-	if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
-		return
+// asksToEnd tells whether a signal is how people and systems tell a program to
+// end.
+func asksToEnd(s os.Signal) bool {
+	switch s {
+	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGTERM:
+		return true
 	}
-	_ = p.Signal(s) // it has just ended, or changed its user
+	return false
 }
 
 // inForeground tells whether dirlock is in the foreground process group of its

@@ -178,10 +178,10 @@ func TestKillChildTooEarly(t *testing.T) {
 	if _, err := killWithParent(); err != nil {
 		t.Skip(err)
 	}
-	p := start(t, "dirlock", "run", "--kill-child", t.TempDir(), "job", "count", "SIGUSR1")
+	p := startWith(t, &syscall.SysProcAttr{Setpgid: true}, "dirlock", "run", "--kill-child", t.TempDir(), "job", "count", "SIGUSR1")
 	p.says("ready")
 	for range 100 {
-		require.NoError(t, p.Process.Signal(unix.SIGUSR1))
+		require.NoError(t, syscall.Kill(-p.Process.Pid, unix.SIGUSR1))
 		p.says("got SIGUSR1")
 	}
 	require.NoError(t, p.in.Close())

@@ -81,7 +81,7 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 			worst := 0
 			for _, dir := range args {
 				s, err := lock.New(dir).Status()
-				code, text := outcome(err)
+				code, text, hint := outcome(err)
 				if err == nil {
 					st, _ := stateOf(s)
 					code = int(st)
@@ -90,16 +90,16 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 				if err == nil {
 					err = show(cmd.OutOrStdout(), s, asJSON, quiet)
 				} else if asJSON && !quiet {
-					err = json.NewEncoder(cmd.OutOrStdout()).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Levels: []jsonLevel{}})
+					err = json.NewEncoder(cmd.OutOrStdout()).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Hint: hint, Levels: []jsonLevel{}})
 				} else {
-					complain(text)
+					complain(text, hint)
 					err = nil
 				}
 				if err != nil {
 					return err
 				}
 			}
-			return exitError{worst, ""}
+			return exitError{code: worst}
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, `print a line of JSON for each DIR; see "dirlock help json"`)
@@ -214,6 +214,7 @@ type jsonStatus struct {
 	Dir    string      `json:"dir"`
 	State  string      `json:"state"`
 	Error  string      `json:"error,omitempty"`
+	Hint   string      `json:"hint,omitempty"`
 	Levels []jsonLevel `json:"levels"`
 }
 

@@ -117,8 +117,9 @@ func TestOutcome(t *testing.T) {
 		"other":          {errors.New("x"), exitSystem},
 		"several\nlines": {errors.New("a\nb"), exitSystem},
 	} {
-		code, text := outcome(c.err)
+		code, text, hint := outcome(c.err)
 		require.Equal(t, c.code, code, name)
 		require.Equal(t, c.err == nil, text == "", name)
+		require.Equal(t, c.err == nil, hint == "", name)
 	}
 }

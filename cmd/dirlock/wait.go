@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"time"
 
@@ -19,7 +18,7 @@ const (
 func newWait() *cobra.Command {
 	var timeout waitTime
 	var quiet bool
-	conflict := exitConflict
+	conflict := exitCode(exitConflict)
 	cmd := &cobra.Command{
 		Use:   "wait [flags] DIR",
 		Short: "Wait until the lock of a directory is free",
@@ -38,15 +37,12 @@ held after the time that -w allows; see "dirlock help exit-status" for others.`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkStatus(conflict); err != nil {
-				return usageError{err, cmd.CommandPath()}
-			}
-			return waitUntilFree(args[0], timeout, conflict, quiet)
+			return waitUntilFree(args[0], timeout, int(conflict), quiet)
 		},
 	}
 	flags := cmd.Flags()
 	flags.VarP(&timeout, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s")
-	flags.IntVarP(&conflict, "conflict-exit-code", "E", conflict, "exit status `N` if the lock is still held")
+	flags.VarP(&conflict, "conflict-exit-code", "E", "exit status `N` if the lock is still held")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
 	return cmd
 }
@@ -84,7 +80,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 			w.show()
 		case sig := <-signals:
 			if ends(sig) {
-				return exitError{exitSignal + signalNumber(sig), ""}
+				return exitError{code: exitSignal + signalNumber(sig)}
 			}
 			w.show()
 		}
@@ -94,7 +90,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 // stillHeld is what ends dirlock if it has waited long enough, or is not to wait.
 func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) error {
 	if quiet {
-		return exitError{conflict, ""}
+		return exitError{code: conflict}
 	}
 	text := summary(s, time.Now())
 	if st, _ := stateOf(s); st != held {
@@ -103,13 +99,5 @@ func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) er
 	if waited > 0 {
 		text += "; gave up after " + roughly(waited)
 	}
-	return exitError{conflict, text}
-}
-
-// checkStatus tells whether n can be an exit status.
-func checkStatus(n int) error {
-	if n < 0 || n > 255 {
-		return fmt.Errorf("%d is not an exit status (0 to 255)", n)
-	}
-	return nil
+	return exitError{code: conflict, text: text}
 }

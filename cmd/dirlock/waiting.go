@@ -34,7 +34,7 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 	}
 	if s, err := status(); err == nil {
 		if st, _ := stateOf(s); st == held {
-			complain("waiting: " + summary(s, time.Now()))
+			complain("waiting: "+summary(s, time.Now()), "")
 		}
 	}
 	return w
@@ -47,7 +47,7 @@ const spare = 3
 
 // show writes the line over the one before.
 func (w *waiting) show() {
-	if w.ticker == nil {
+	if w.ticker == nil || stderr.busy() {
 		return
 	}
 	width, _ := terminalWidth(w.out)
@@ -57,7 +57,7 @@ func (w *waiting) show() {
 	}
 	line := []rune(w.line(s, time.Now()))
 	line = line[:min(len(line), max(width-spare, 0))]
-	fmt.Fprint(w.out, "\r", string(line), strings.Repeat(" ", max(min(w.shown, width-spare)-len(line), 0)))
+	stderr.write("\r" + string(line) + strings.Repeat(" ", max(min(w.shown, width-spare)-len(line), 0)))
 	w.shown = len(line)
 }
 
@@ -84,6 +84,6 @@ func (w *waiting) stop() {
 	w.ticker = nil
 	width, _ := terminalWidth(w.out)
 	if w.shown > 0 {
-		fmt.Fprint(w.out, "\r", strings.Repeat(" ", max(min(w.shown+spare, width)-1, 0)), "\r")
+		stderr.write("\r" + strings.Repeat(" ", max(min(w.shown+spare, width)-1, 0)) + "\r")
 	}
 }

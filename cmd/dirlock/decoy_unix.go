@@ -1,0 +1,113 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// decoyArg makes dirlock the decoy of another dirlock.
+const decoyArg = "--decoy"
+
+// decoy is a process that catches all signals that dirlock passes on, and tells
+// which it has got.
+type decoy struct {
+	cmd      *exec.Cmd
+	question *os.File
+	answer   *os.File
+}
+
+// newDecoy starts a decoy. It is nil if there can be none.
+func newDecoy() *decoy {
+	self, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	theirQuestion, question, err := os.Pipe()
+	if err != nil {
+		return nil
+	}
+	defer theirQuestion.Close()
+	answer, theirAnswer, err := os.Pipe()
+	if err != nil {
+		_ = question.Close()
+		return nil
+	}
+	defer theirAnswer.Close()
+	d := &decoy{exec.Command(self, decoyArg), question, answer}
+	d.cmd.Args[0] = "dirlock"
+	d.cmd.Dir = "/" // so that it keeps no file system busy
+	d.cmd.Env = []string{"GOMAXPROCS=1"}
+	d.cmd.Stdin, d.cmd.Stdout = theirQuestion, theirAnswer
+	if err := d.cmd.Start(); err != nil {
+		d.close()
+		return nil
+	}
+	return d
+}
+
+// got tells whether the decoy has got a signal since it was last asked. A decoy
+// that does not answer is of no more use.
+func (d *decoy) got(s syscall.Signal) (got, ok bool) {
+	var b [1]byte
+	if _, err := d.question.Write([]byte{byte(s)}); err == nil {
+		_ = d.answer.SetReadDeadline(time.Now().Add(5 * time.Second)) // somebody may have stopped it
+		if _, err := d.answer.Read(b[:]); err == nil {
+			return b[0] == 1, true
+		}
+	}
+	// It ends so if it gets a signal before it can catch any.
+	d.stop()
+	status, isUnix := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return isUnix && status.Signaled() && status.Signal() == s, false
+}
+
+func (d *decoy) stop() {
+	d.close()
+	_ = d.cmd.Process.Kill()
+	_ = d.cmd.Wait()
+}
+
+func (d *decoy) close() {
+	_ = d.question.Close()
+	_ = d.answer.Close()
+}
+
+// runDecoy is the decoy itself: for every signal that it is asked about, it
+// answers 1 if it has got it since, and else 0. It ends with dirlock, which has
+// the other end of its standard input.
+func runDecoy() {
+	c, none := make(chan os.Signal, 256), make(chan os.Signal)
+	for _, s := range passedOn() {
+		signal.Notify(c, s)
+	}
+	signal.Notify(c, markers()...)
+	var got [256]byte
+	var b [1]byte
+	for {
+		if _, err := io.ReadFull(os.Stdin, b[:]); err != nil {
+			return
+		}
+		// Those that the kernel has for us come before one of a higher number.
+		for _, marker := range markers() {
+			_ = syscall.Kill(os.Getpid(), marker.(syscall.Signal))
+			for s := <-c; s != marker; s = <-c {
+				got[signalNumber(s)] = 1
+			}
+		}
+		signal.Stop(none) // waits until those that are on their way have come
+		for len(c) > 0 {
+			got[signalNumber(<-c)] = 1
+		}
+		n := b[0]
+		b[0], got[n] = got[n], 0
+		if _, err := os.Stdout.Write(b[:]); err != nil {
+			return
+		}
+	}
+}
