@@ -102,6 +102,10 @@ bench: ## compare with other locks, in tables (12 minutes)
 gobench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: demo
+demo: ## record the picture of the README, docs/demo.svg (root)
+	scripts/demo
+
 .PHONY: dist
 dist: ## build a release of this commit into dist/, for all systems
 	$(GO) run -C tools ./dist $(CURDIR)/dist $(DIST_SYSTEMS)

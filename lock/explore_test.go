@@ -1,9 +1,11 @@
 package lock_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
+	"html/template"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -324,9 +326,9 @@ func shortest(c explore.Config) *explore.Result {
 	return explore.Shortest(&c)
 }
 
-// page writes the page of a trace to where the flag says, or else to a
+// page writes the page of a trace, and the picture alone beside it, to where the flag says, or else to a
 // directory that outlives the test.
-func page(t *testing.T, tr *explore.Trace, title, intro string) {
+func page(t *testing.T, tr *explore.Trace, title string, intro template.HTML) {
 	t.Helper()
 	name := *drawTo
 	if name == "" {
@@ -339,6 +341,9 @@ func page(t *testing.T, tr *explore.Trace, title, intro string) {
 	defer f.Close()
 	require.NoError(t, tr.HTML(f, title, intro))
 	t.Logf("drawn in %s", name)
+	var picture bytes.Buffer
+	require.NoError(t, tr.SVG(&picture))
+	require.NoError(t, os.WriteFile(strings.TrimSuffix(name, ".html")+".svg", picture.Bytes(), 0o666))
 }
 
 func TestExplore(t *testing.T) {

@@ -1,9 +1,11 @@
 package lock_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html/template"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -301,10 +303,11 @@ func TestHunt(t *testing.T) {
 		require.NoError(t, err)
 		f.Property, f.Detail, f.Steps, f.Drawn, f.Replay = tr.Property, tr.Detail, len(tr.Steps), tr.String(), tr.Replay
 		if *drawTo != "" {
-			title, intro := tr.Title(), ""
+			title, intro := tr.Title(), template.HTML("")
 			if name == "classic" {
 				title = "Why the second read is needed"
-				intro = "This is what happens if a process that climbs the lock levels takes a level for stale as soon as its owner is found dead, and does not read it again. Five processes, three of which die; in the end two own the directory."
+				intro = `Without the <a href="protocol.md">second read</a>, a process takes a level file for stale as soon as its owner is found dead. ` +
+					`Of these five processes three die, and in the end TryLock has returned true to two: <a href="counterexample.md">what happens, in words</a>.`
 			}
 			page(t, tr, title, intro)
 		}
@@ -387,7 +390,7 @@ func TestExploreClassic(t *testing.T) {
 	t.Logf("%s", f.Drawn)
 	text, err := os.ReadFile(html)
 	require.NoError(t, err)
-	assert.Contains(t, string(text), "What breaks: exclusion")
+	assert.Contains(t, string(text), "Broken: exclusion")
 
 	// The real code does not do that.
 	_, err = explore.Replay(hunts(), f.Replay)
@@ -396,7 +399,15 @@ func TestExploreClassic(t *testing.T) {
 
 	page, err := os.ReadFile("../docs/counterexample.md")
 	require.NoError(t, err)
-	assert.Contains(t, string(page), f.Replay, "the page shows another counterexample: make it again, see there")
+	again := "the page shows another counterexample: make it again, see docs/counterexample.md"
+	assert.Contains(t, string(page), f.Replay, again)
+	for _, ext := range []string{".html", ".svg"} {
+		drawn, err := os.ReadFile(strings.TrimSuffix(html, ".html") + ext)
+		require.NoError(t, err)
+		shown, err := os.ReadFile("../docs/counterexample" + ext)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(drawn, shown), again)
+	}
 }
 
 func TestExploreMutants(t *testing.T) {

@@ -254,7 +254,7 @@ func (a *actors) marks(th *actor) (out []string) {
 func (k mark) String() string {
 	switch k.kind {
 	case markAcquired:
-		return "owns the lock"
+		return "acquired"
 	case markRefused:
 		return "false"
 	case markFailed, markError:

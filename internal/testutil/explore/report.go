@@ -113,75 +113,18 @@ func (tr *Trace) String() string {
 	return b.String()
 }
 
-// HTML writes a page that shows the trace and needs nothing else.
-func (tr *Trace) HTML(w io.Writer, title, intro string) error {
-	type cell struct {
-		Class, Call, Op, Result string
-		Marks                   []string
+// HTML writes a page that shows the trace and needs nothing else. The
+// introduction may have links.
+func (tr *Trace) HTML(w io.Writer, title string, intro template.HTML) error {
+	var picture strings.Builder
+	if err := tr.SVG(&picture); err != nil {
+		return err
 	}
-	type filecell struct{ Class, Text string }
-	type row struct {
-		N     int
-		Last  bool
-		Cells []cell
-		Files []filecell
-	}
-	levels := tr.levels()
-	view := func(files []FileView) (out []filecell) {
-		for _, f := range files[:levels] {
-			class := ""
-			if f.New {
-				class = "new "
-			}
-			if f.Gone {
-				class += "deadfile"
-			} else if f.Text != "" {
-				class += "livefile"
-			}
-			out = append(out, filecell{class, f.String()})
-		}
-		return out
-	}
-	var rows []row
-	first := row{Cells: make([]cell, len(tr.Lanes)), Files: view(tr.FirstLook)}
-	rows = append(rows, first)
-	dead := make([]bool, len(tr.Lanes))
-	owns := make([]bool, len(tr.Lanes))
-	for i := range tr.Steps {
-		s := &tr.Steps[i]
-		r := row{N: i + 1, Last: i == len(tr.Steps)-1 && tr.Property != "", Cells: make([]cell, len(tr.Lanes)), Files: view(s.Files)}
-		for lane := range r.Cells {
-			c := &r.Cells[lane]
-			if lane == s.Lane {
-				c.Call, c.Op, c.Result, c.Marks = s.Call, s.Op, s.Result, s.Marks
-				owns[lane] = s.Owns
-				c.Class = "act "
-				if s.Dies {
-					dead[lane], owns[lane] = true, false
-					c.Class, c.Op = "dies ", "† dies"
-				}
-				if s.Fails {
-					c.Class += "fails "
-				}
-			} else if dead[lane] {
-				c.Class = "dead "
-			}
-			if owns[lane] {
-				c.Class += "owns"
-			}
-			if s.Lane == none && lane == 0 {
-				c.Op, c.Class = s.Op, "fails"
-			}
-		}
-		rows = append(rows, r)
-	}
-	var names []string
-	for l := range levels {
-		names = append(names, levelName(l))
-	}
+	// Within a page, the name of the language is known.
+	svg := strings.Replace(picture.String(), svgNamespace, "", 1)
 	return page.Execute(w, map[string]any{
 		"Title": title, "Intro": intro, "Property": tr.Property, "Detail": tr.Detail,
-		"Lanes": tr.Lanes, "Levels": names, "Rows": rows, "Replay": tr.Replay, "NLanes": len(tr.Lanes), "NLevels": levels,
+		"Picture": template.HTML(svg), "Replay": tr.Replay,
 	})
 }
 
@@ -189,56 +132,29 @@ var page = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{{.Title}}</title>
 <style>
-body { font: 15px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1c1c1c; background: #fff; }
+:root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --alarm: #fdecea; --code: #f0f2f4; --link: #0969da; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --alarm: #3c1618; --code: #21262d; --link: #58a6ff; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 1em auto; padding: 0 .8em; max-width: 44em; color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.4em; margin: 0 0 .4em; }
-p { max-width: 62em; margin: .4em 0; }
-.broken { border-left: 5px solid #c62828; background: #fdecea; padding: .5em .8em; }
-table { border-collapse: collapse; margin: 1em 0; }
-th, td { padding: 3px 8px; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
-thead th { position: sticky; top: 0; background: #37474f; color: #fff; font-weight: 600; }
-thead th.files { background: #5d4037; }
-td.n { color: #777; text-align: right; }
-td.lane { border-left: 1px solid #ccc; min-width: 8.5em; }
-td.act { background: #eceff1; }
-td.owns { background: #c8e6c9; border-left: 4px solid #2e7d32; }
-td.dies { background: #c62828; color: #fff; font-weight: 600; }
-td.dead { background: repeating-linear-gradient(135deg, #f1f1f1 0 5px, #fff 5px 10px); }
-td.fails { outline: 2px solid #ef6c00; outline-offset: -2px; }
-.result { color: #555; }
-.call { display: block; font-size: .8em; color: #1565c0; }
-.mark { display: block; font-weight: 700; color: #1b5e20; }
-td.file { font-family: ui-monospace, monospace; border-left: 1px solid #ddd; min-width: 2.4em; white-space: nowrap; }
-td.first { border-left: 3px solid #5d4037; }
-td.livefile { background: #fff3e0; }
-td.deadfile { background: #e0e0e0; color: #555; }
-td.new { font-weight: 700; box-shadow: inset 0 -3px #ef6c00; }
-tr.last td { border-top: 3px solid #c62828; border-bottom: 3px solid #c62828; }
-.legend span { padding: 1px 8px; margin-right: .8em; display: inline-block; }
-code { font-family: ui-monospace, monospace; background: #f3f3f3; padding: 1px 4px; overflow-wrap: anywhere; }
+p { margin: .6em 0; }
+a { color: var(--link); }
+.broken { border-left: 5px solid #cf222e; background: var(--alarm); padding: .5em .8em; }
+.picture { overflow-x: auto; }
+.picture svg { display: block; max-width: 100%; min-width: 380px; height: auto; }
+code { font-family: ui-monospace, monospace; background: var(--code); padding: 1px 4px; overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
 <h1>{{.Title}}</h1>
 {{if .Intro}}<p>{{.Intro}}</p>{{end}}
-{{if .Property}}<p class="broken"><b>What breaks: {{.Property}}.</b> In the last step, {{.Detail}}.</p>{{end}}
-<p>Time runs downwards, one file operation at a time. Each process has a column. The columns on the right show what the
-level files hold after the step; empty means that there is no such file.
-<b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead, <b>A1°</b> once A has let go of the file.{{if .Property}} The red frame is the step in which the property breaks.{{end}}</p>
-<p class="legend"><span style="background:#c8e6c9;border-left:4px solid #2e7d32">owns the lock</span>
-<span style="background:#c62828;color:#fff">† dies</span>
-<span style="background:#fff3e0">record of a living process</span>
-<span style="background:#e0e0e0">record of a dead one</span>
-<span style="box-shadow:inset 0 -3px #ef6c00">changed by this step</span></p>
-<div style="overflow-x:auto"><table>
-<thead><tr><th></th>{{range .Lanes}}<th>{{.}}</th>{{end}}{{range .Levels}}<th class="files">{{.}}</th>{{end}}</tr></thead>
-<tbody>
-{{range .Rows}}<tr{{if .Last}} class="last"{{end}}><td class="n">{{if .N}}{{.N}}{{else}}start{{end}}</td>
-{{- range .Cells}}<td class="lane {{.Class}}">{{if .Call}}<span class="call">{{.Call}}</span>{{end}}{{.Op}}{{if .Result}} <span class="result">→ {{.Result}}</span>{{end}}{{range .Marks}}<span class="mark">{{.}}</span>{{end}}</td>{{end}}
-{{- range $i, $f := .Files}}<td class="file {{if eq $i 0}}first {{end}}{{$f.Class}}">{{$f.Text}}</td>{{end}}</tr>
-{{end}}</tbody>
-</table></div>
+{{if .Property}}<p class="broken"><b>Broken: {{.Property}}.</b> In the last step, {{.Detail}}.</p>{{end}}
+<p>Time runs downwards, one operation at a time. Each process has a line: thick and green from an acquisition to the start of its Unlock, with a cross where the process dies. On the right are the level files after the step: <b>A1</b> is the first record that A wrote, <b>A1†</b> the same once A is dead, <b>A1°</b> once A has let go of the file.</p>
+<div class="picture">
+{{.Picture}}</div>
 <p>Replay: <code>{{.Replay}}</code></p>
 </body>
 </html>

@@ -595,7 +595,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		}
 		for u := range m.nt {
 			if u != t && s.t[u].hold >= 0 && !s.t[u].lost && s.dead>>m.procOf[u]&1 == 0 {
-				return broken(Exclusion, "%s acquires the lock while %s holds it", m.threadName(t), m.threadName(u))
+				return broken(Exclusion, "%s acquires while %s is between an acquisition and the start of its Unlock", m.threadName(t), m.threadName(u))
 			}
 		}
 		if l := m.settleDebts(s, t); l > 0 && !th.faulty {
