@@ -157,7 +157,7 @@ var (
 			if lv.State != proc.Unknown || lv.Err != nil {
 				continue
 			}
-			switch err := l.Break(context.Background(), false, lv.Owner.ID); {
+			switch err := l.Break(context.Background(), lv.Owner.ID); {
 			case err == nil:
 				p.Released()
 			case errors.Is(err, lock.ErrOtherOwner), errors.Is(err, lock.ErrAlive):

@@ -5,6 +5,7 @@ package lock
 const (
 	MaxAttempts = maxAttempts
 	MaxRecord   = maxRecord
+	MaxGap      = maxGap
 )
 
 var (
@@ -16,14 +17,16 @@ var (
 // SetMaxAttempts sets how often a TryLock starts again.
 func SetMaxAttempts(l *DirLock, n int) { l.maxAttempts = n }
 
+// SetMaxGap sets how many names in a row without a file end a search for level
+// files.
+func SetMaxGap(l *DirLock, n int) { l.maxGap = n }
+
 // SetPause sets what waits between two attempts.
 func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 
 // SetExplored sets what an explorer of interleavings sets otherwise: the bound
-// on attempts, how to pause between them, and whether TryLock creates L0 before
-// it looks, or not.
-func SetExplored(l *DirLock, attempts int, p pauseFunc, eager bool) {
-	l.expectFree = func(*DirLock) bool { return eager }
-	SetMaxAttempts(l, attempts)
-	SetPause(l, p)
+// on attempts, how to pause between them, whether TryLock creates L0 before it
+// looks, and a shorter gap that ends a search for level files.
+func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
+	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }}
 }

@@ -12,27 +12,27 @@ import (
 // The record is o, or torn if it is incomplete; witness is what the kernel said
 // of the file that it was read from. The other evidence costs more, and is
 // gathered when a row asks for it.
-func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State, string, error) {
+func (v *visit) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State, string, error) {
 	if witness == fsys.Held {
 		return proc.Alive, "it holds the kernel's lock on the file", nil
 	}
 	if torn {
-		if l.local() {
+		if v.local() {
 			return proc.Dead, "its record is incomplete: the machine stopped before it was on the disk", nil
 		}
 		return proc.Unknown, "its record is incomplete, and other machines can reach the directory", nil
 	}
 
-	self, err := l.table.Self()
+	self, err := v.table.Self()
 	if err != nil {
 		return proc.Unknown, "", err
 	}
-	released := o.Witness && witness == fsys.Free && l.sameMount(o)
+	released := o.Witness && witness == fsys.Free && v.sameMount(o)
 	bootsKnown := o.Boot != "" && self.Boot != ""
 
 	switch sameBoot := bootsKnown && o.Boot == self.Boot; {
 	case sameNamespace(o, self):
-		state, why := l.table.Probe(o.Identity)
+		state, why := v.table.Probe(o.Identity)
 		switch {
 		case state != proc.Unknown:
 			return state, why, nil
@@ -47,7 +47,7 @@ func (l *DirLock) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State,
 		return proc.Unknown, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here", nil
 	case sameBoot:
 		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
-	case !o.Local || !l.local():
+	case !o.Local || !v.local():
 		return proc.Unknown, "it ran on another machine or before a restart, and other machines can reach the directory", nil
 	case bootsKnown && (released || !o.Witness):
 		return proc.Dead, "it ran before this machine was last started", nil
@@ -68,17 +68,17 @@ func sameNamespace(o Owner, self proc.Identity) bool {
 // boot. A local file system is one to the kernel. What is mounted over a network
 // or by way of user space can be mounted again for every container, and then its
 // files are others to the kernel.
-func (l *DirLock) sameMount(o Owner) bool {
+func (v *visit) sameMount(o Owner) bool {
 	if !o.Local && o.Mount == "" {
 		return false
 	}
-	loc, err := fsys.Locate(l.dir)
+	loc, err := fsys.Locate(v.dir)
 	return err == nil && (o.Local && loc.Local || o.Mount != "" && o.Mount == loc.Mount)
 }
 
 // local tells whether only this machine can reach the directory. Where nobody
 // can tell, others can.
-func (l *DirLock) local() bool {
-	loc, err := fsys.Locate(l.dir)
+func (v *visit) local() bool {
+	loc, err := fsys.Locate(v.dir)
 	return loc.Local && err == nil
 }

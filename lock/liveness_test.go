@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"errors"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"strings"
@@ -27,8 +28,13 @@ type oneFile struct {
 func (d oneFile) Locate() (fsys.Location, error) {
 	return fsys.Location{Local: d.local, Mount: d.mount}, d.err
 }
-func (d oneFile) List(string) ([]string, error)      { return []string{"L0"}, nil }
-func (d oneFile) Read(string) (fsys.Snapshot, error) { return d.Snapshot, nil }
+func (d oneFile) List(string) ([]string, error) { return []string{"L0"}, nil }
+func (d oneFile) Read(name string) (fsys.Snapshot, error) {
+	if name != "L0" {
+		return fsys.Snapshot{}, fs.ErrNotExist
+	}
+	return d.Snapshot, nil
+}
 
 // notLocal does not know whether the directory is local.
 type notLocal struct{ fsys.Dir }

@@ -94,10 +94,6 @@ func (s *script) replace(name string, err error) {
 	s.add(s.dir.EXPECT().Replace(name, "L0").Return(err).Call)
 }
 
-func (s *script) list(names ...string) {
-	s.add(s.dir.EXPECT().List("L").Return(names, nil).Call)
-}
-
 func (s *script) remove(name string) {
 	s.add(s.dir.EXPECT().Remove(name).Return(nil).Call)
 }
@@ -117,6 +113,7 @@ func TestScripts(t *testing.T) {
 	tests := []struct {
 		name     string
 		attempts int // at most; 1 if not given
+		gap      int // that ends the search for levels; 1 if not given
 		script   func(s *script)
 		ok       bool
 		err      error
@@ -149,7 +146,7 @@ func TestScripts(t *testing.T) {
 			s.create("L1")
 			s.read("L0", m)
 			s.replace("L1", nil)
-			s.list("L0")
+			s.gone("L1")
 		}},
 		{name: "busy", attempts: 3, script: func(s *script) {
 			s.gone("L0")
@@ -162,14 +159,14 @@ func TestScripts(t *testing.T) {
 			s.create("L1")
 			s.read("L0", m)
 			s.replace("L1", nil)
-			s.list("L0")
+			s.gone("L1")
 		}},
 		{name: "torn", ok: true, script: func(s *script) {
 			s.read("L0", torn)
 			s.create("L1")
 			s.read("L0", torn)
 			s.replace("L1", nil)
-			s.list("L0")
+			s.gone("L1")
 		}},
 		{name: "torn, and another torn file at the last look", script: func(s *script) {
 			s.read("L0", torn)
@@ -215,7 +212,7 @@ func TestScripts(t *testing.T) {
 			s.create("L1")
 			s.read("L0", m)
 			s.replace("L1", nil)
-			s.list("L0")
+			s.gone("L1")
 		}},
 		{name: "a recovery died", ok: true, script: func(s *script) {
 			m, r := s.record(), s.record()
@@ -223,11 +220,11 @@ func TestScripts(t *testing.T) {
 			s.taken("L1")
 			s.judge("L1", r, dead)
 			s.read("L1", r)
+			s.gone("L2")
 			s.create("L2")
 			s.read("L0", m)
 			s.replace("L2", nil)
-			s.list("L1", "L0")
-			s.judge("L1", r, dead)
+			s.gone("L2")
 			s.read("L1", r)
 			s.remove("L1")
 		}},
@@ -237,11 +234,11 @@ func TestScripts(t *testing.T) {
 			s.taken("L1")
 			s.read("L1", torn)
 			s.read("L1", torn)
+			s.gone("L2")
 			s.create("L2")
 			s.read("L0", m)
 			s.replace("L2", nil)
-			s.list("L0", "L1")
-			s.read("L1", torn)
+			s.gone("L2")
 			s.read("L1", torn)
 			s.remove("L1")
 		}},
@@ -263,29 +260,41 @@ func TestScripts(t *testing.T) {
 			s.judge("L1", s.record(), dead)
 			s.read("L1", s.record())
 		}},
-		{name: "three recoveries died, and one went higher", ok: true, script: func(s *script) {
+		{name: "three recoveries died, and one went higher", ok: true, gap: 2, script: func(s *script) {
 			m, r1, r2, r5 := s.record(), s.record(), s.record(), s.record()
 			s.judge("L0", m, dead)
 			s.taken("L1")
 			s.judge("L1", r1, dead)
 			s.read("L1", r1)
-			s.taken("L2")
 			s.judge("L2", r2, dead)
 			s.read("L2", r2)
+			s.gone("L3")
 			s.create("L3")
 			s.read("L0", m)
 			s.replace("L3", nil)
-			s.list("L2", "L5", "L0", "L1", "L6")
-			s.judge("L6", s.record(), alive)
-			s.judge("L5", r5, dead)
-			s.read("L5", r5)
-			s.remove("L5")
-			s.judge("L2", r2, dead)
+			s.gone("L3")
+			s.judge("L4", r5, dead)
+			s.judge("L5", s.record(), alive)
+			s.gone("L6")
+			s.gone("L7")
+			s.read("L4", r5)
+			s.remove("L4")
 			s.read("L2", r2)
 			s.remove("L2")
-			s.judge("L1", r1, dead)
 			s.read("L1", r1)
 			s.remove("L1")
+		}},
+		{name: "a level is taken again when its place is created", ok: true, attempts: 2, script: func(s *script) {
+			m, r1 := s.record(), s.record()
+			s.judge("L0", m, dead)
+			s.taken("L1")
+			s.judge("L1", r1, dead)
+			s.read("L1", r1)
+			s.gone("L2")
+			s.taken("L2")
+			s.gone("L2")
+			s.gone("L0")
+			s.create("L0")
 		}},
 		{name: "the replacement fails", attempts: 3, err: errInjected, script: func(s *script) {
 			m := s.record()
@@ -340,7 +349,8 @@ func TestScripts(t *testing.T) {
 			s.create("L1")
 			s.read("L0", m)
 			s.replace("L1", nil)
-			s.add(s.dir.EXPECT().List("L").Return(nil, errInjected).Call)
+			s.add(s.dir.EXPECT().Read("L1").Return(fsys.Snapshot{}, errInjected).Call)
+			s.gone("L2")
 		}},
 	}
 	for _, test := range tests {
@@ -362,6 +372,7 @@ func TestScripts(t *testing.T) {
 
 			l := lock.New("dir", lock.WithFS(f), lock.WithProcesses(s.table))
 			lock.SetMaxAttempts(l, max(1, test.attempts))
+			lock.SetMaxGap(l, max(1, test.gap))
 			lock.SetPause(l, func(context.Context, time.Duration, <-chan struct{}, <-chan struct{}) error { return nil })
 			ok, err := l.TryLock()
 			require.Equal(t, test.ok, ok)

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -23,6 +24,17 @@ type options struct {
 	events  bool
 	pollMin time.Duration
 	pollMax time.Duration
+	command string // empty: what the process table says
+	err     error  // what is wrong with these options
+	hooks
+}
+
+// hooks are for tests.
+type hooks struct {
+	maxAttempts int                 // of one TryLock
+	maxGap      int                 // how many names in a row without a file end a search for level files
+	pause       pauseFunc           // waits
+	expectFree  func(*DirLock) bool // whether TryLock creates L0 before it looks
 }
 
 func defaults() options {
@@ -34,32 +46,59 @@ func defaults() options {
 		events:  true,
 		pollMin: time.Millisecond,
 		pollMax: 100 * time.Millisecond,
+		hooks: hooks{
+			maxAttempts: maxAttempts,
+			maxGap:      maxGap,
+			pause:       pause,
+			expectFree:  (*DirLock).justReleased,
+		},
+	}
+}
+
+// need makes the methods of the lock fail if an option was given nothing.
+func (o *options) need(given bool, option string) {
+	if !given && o.err == nil {
+		o.err = errors.New("lock." + option + " was given nil")
 	}
 }
 
 // WithFS sets the file system that the directory is on. The default is
 // [osfs.New].
-func WithFS(f fsys.FS) Option { return func(o *options) { o.fsys = f } }
+func WithFS(f fsys.FS) Option {
+	return func(o *options) { o.fsys = f; o.need(f != nil, "WithFS") }
+}
 
 // WithProcesses sets the process table that tells who we are and who is dead.
 // The default is [proc.OS].
-func WithProcesses(t proc.Table) Option { return func(o *options) { o.table = t } }
+func WithProcesses(t proc.Table) Option {
+	return func(o *options) { o.table = t; o.need(t != nil, "WithProcesses") }
+}
+
+// WithCommand sets the name of the program in owner records, which tells people
+// who holds the lock. The default is what the process table says. At most 128
+// printable ASCII characters are kept.
+func WithCommand(name string) Option { return func(o *options) { o.command = printable(name) } }
 
 // WithLogger sets where events go: acquired, waiting, waited and released, and
 // why a waiter polls, at level Debug; recovered, and what went wrong without
-// being an error, at Warn; lost at Error. The default is nowhere.
+// being an error, at Warn; lost at Error. The default is nowhere. The handler
+// may use the lock.
 func WithLogger(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
 // WithClock sets the clock that dates owner records, for people to read. The
-// default is [time.Now]. No verdict depends on it. It tells nothing else but
-// whether this handle had the lock a moment ago: then TryLock does not look
-// whether it is free before it tries, and Lock may let others go first.
-func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
+// default is [time.Now]. It never decides whether an owner is dead. It also
+// tells whether this handle released the lock less than a millisecond ago:
+// TryLock then skips its first read, and Lock may let others go first.
+func WithClock(now func() time.Time) Option {
+	return func(o *options) { o.now = now; o.need(now != nil, "WithClock") }
+}
 
 // WithRand sets the source of owner IDs and of the jitter in waiting. It must
 // be safe for concurrent use, never repeat itself in one directory, and not
 // fail. The default is [rand.Reader].
-func WithRand(r io.Reader) Option { return func(o *options) { o.rand = r } }
+func WithRand(r io.Reader) Option {
+	return func(o *options) { o.rand = r; o.need(r != nil, "WithRand") }
+}
 
 // WithPolling sets how often a waiting Lock looks at the directory where the
 // system has no events to wake it: after about shortest at first, then twice as

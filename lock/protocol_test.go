@@ -175,21 +175,22 @@ func TestSteps(t *testing.T) {
 		{"-", true, "read L0, witnesses, create L0"},
 		{"h", false, "read L0"},
 		{"hss", false, "read L0"},
-		{"s", true, "read L0, witnesses, create L1, read L0, replace L1 L0, list, sweep"},
-		{"t", true, "read L0, witnesses, create L1, read L0, replace L1 L0, list, sweep"},
-		{"ss", true, "read L0, witnesses, create L1, read L1, read L1, witnesses, create L2, read L0, replace L2 L0, " +
-			"list, read L1, read L1, remove L1, sweep"},
-		{"s-s", true, "read L0, witnesses, create L1, read L0, replace L1 L0, list, read L2, read L2, remove L2, sweep"},
-		{"sst-sh", true, "read L0, witnesses, create L1, read L1, read L1, witnesses, create L2, read L2, read L2, witnesses, create L3, " +
-			"read L0, replace L3 L0, list, read L5, read L4, read L4, remove L4, read L2, read L2, remove L2, read L1, read L1, remove L1, sweep"},
+		{"s", true, "read L0, witnesses, create L1, read L0, replace L1 L0, read L1, read L2, sweep"},
+		{"t", true, "read L0, witnesses, create L1, read L0, replace L1 L0, read L1, read L2, sweep"},
+		{"ss", true, "read L0, witnesses, create L1, read L1, read L1, read L2, witnesses, create L2, read L0, replace L2 L0, " +
+			"read L2, read L3, read L1, remove L1, sweep"},
+		{"s-s", true, "read L0, witnesses, create L1, read L0, replace L1 L0, read L1, read L2, read L3, read L4, read L2, remove L2, sweep"},
+		{"sst-sh", true, "read L0, witnesses, create L1, read L1, read L1, read L2, read L2, read L3, witnesses, create L3, " +
+			"read L0, replace L3 L0, read L3, read L4, read L5, read L6, read L7, read L4, remove L4, read L2, remove L2, read L1, remove L1, sweep"},
 		{"sh", false, strings.TrimSuffix(strings.Repeat("read L0, witnesses, create L1, read L1, ", lock.MaxAttempts), ", ")},
-		{"ssh", false, strings.TrimSuffix(strings.Repeat("read L0, witnesses, create L1, read L1, read L1, witnesses, create L2, read L2, ", lock.MaxAttempts), ", ")},
+		{"ssh", false, strings.TrimSuffix(strings.Repeat("read L0, witnesses, create L1, read L1, read L1, read L2, ", lock.MaxAttempts), ", ")},
 	}
 	for _, test := range tests {
 		t.Run(test.levels, func(t *testing.T) {
 			w := newWorld()
 			w.set(test.levels)
 			l, _ := w.handle()
+			lock.SetMaxGap(l, 2)
 			mustTry(t, l, test.ok)
 			require.Equal(t, strings.Split(test.steps, ", "), w.ops)
 			if test.ok {
@@ -216,7 +217,7 @@ func TestStepsWithoutReplacement(t *testing.T) {
 		steps  string
 		left   []string
 	}{
-		{"alone", nil, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, list, sweep", []string{"L0"}},
+		{"alone", nil, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L1, read L2, sweep", []string{"L0"}},
 		{"somebody was faster", func(w *world) func(step.Op) error {
 			return at("create L0", 1, func() { w.set("h") })
 		}, false, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L0", []string{"L0"}},
@@ -233,7 +234,7 @@ func TestStepsWithoutReplacement(t *testing.T) {
 		}, false, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L0, witnesses, create L0, read L0", []string{"L0"}},
 		{"L0 is gone", func(w *world) func(step.Op) error {
 			return at("remove L0", 1, func() { w.set("-") })
-		}, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, list, sweep", []string{"L0"}},
+		}, true, nil, start + "witnesses, create L0, intact L1, remove L1, close, read L1, read L2, sweep", []string{"L0"}},
 		{"L0 cannot be removed", func(w *world) func(step.Op) error { return failing("remove L0") },
 			false, errInjected, start + "intact L1, remove L1, close", []string{"L0"}},
 		{"L0 cannot be created", func(w *world) func(step.Op) error { return failing("create L0") },
@@ -256,6 +257,7 @@ func TestStepsWithoutReplacement(t *testing.T) {
 				w.before = test.before(w)
 			}
 			l, _ := w.handle()
+			lock.SetMaxGap(l, 2)
 			ok, err := l.TryLock()
 			require.Equal(t, test.ok, ok)
 			if test.err == nil {
@@ -293,7 +295,7 @@ func TestStepsAfterRelease(t *testing.T) {
 		{999 * time.Microsecond, "-", true, "witnesses, create L0"},
 		{time.Millisecond, "-", true, "read L0, witnesses, create L0"},
 		{0, "h", false, "witnesses, create L0, read L0"},
-		{0, "s", true, "witnesses, create L0, read L0, witnesses, create L1, read L0, replace L1 L0, list, sweep"},
+		{0, "s", true, "witnesses, create L0, read L0, witnesses, create L1, read L0, replace L1 L0, read L1, read L2, sweep"},
 		{0, "sh", false, "witnesses, create L0, " + strings.TrimSuffix(strings.Repeat("read L0, witnesses, create L1, read L1, ", lock.MaxAttempts), ", ")},
 	}
 	for _, test := range tests {
@@ -301,6 +303,7 @@ func TestStepsAfterRelease(t *testing.T) {
 			w := newWorld()
 			now := time.Now()
 			l, _ := w.handle(lock.WithClock(func() time.Time { return now }))
+			lock.SetMaxGap(l, 2)
 			mustTry(t, l, true)
 			require.NoError(t, l.Unlock())
 			w.set(test.levels)
@@ -559,7 +562,7 @@ func TestCrashesInSweep(t *testing.T) {
 	w.set("sssss")
 	for range 25 {
 		l, p := w.handle()
-		w.before = at("list", 1, func() { panic("crash") })
+		w.before = at("read L5", 1, func() { panic("crash") })
 		require.PanicsWithValue(t, "crash", func() { l.TryLock() })
 		p.Kill()
 		w.inside = false

@@ -1,21 +1,51 @@
 package lock
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"path/filepath"
-	"slices"
 
+	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
 )
 
+// State is the answer of a directory to "is it held?", for a process that wants
+// the lock.
+type State uint8
+
+const (
+	// Free: nobody has the lock.
+	Free State = iota
+	// Held: somebody has it, or is taking it over, and is not known to be dead.
+	Held
+	// Stale: its owner is dead. The next TryLock takes it over.
+	Stale
+	// Unreadable: a level file that cannot be read or is unrecognized is in the
+	// way. TryLock fails with an error that names it.
+	Unreadable
+)
+
+// String returns "free", "held", "stale" or "unreadable".
+func (s State) String() string {
+	switch s {
+	case Free:
+		return "free"
+	case Held:
+		return "held"
+	case Stale:
+		return "stale"
+	}
+	return "unreadable"
+}
+
 // Status is what a directory says about its lock, at one moment.
 type Status struct {
-	// Dir is the resolved path of the directory.
+	// Dir is the path of the directory.
 	Dir string
 	// Levels are the level files, L0 first. Most often there is none, or only
-	// L0; more show that processes died while they recovered the lock.
+	// L0; more show that processes died while they recovered the lock. A file
+	// above more than eight names in a row without a file is not among them: it
+	// is in nobody's way.
 	Levels []Level
 }
 
@@ -34,7 +64,7 @@ type Level struct {
 	State proc.State
 	// Reason says in words why State is what it is.
 	Reason string
-	// Err is not nil if the file cannot be judged. It is a *RecordError, or
+	// Err is not nil if the owner cannot be judged. It is a *RecordError, or
 	// wraps what the system said when the file was read.
 	Err error
 }
@@ -48,106 +78,69 @@ func (s Status) Owner() (Level, bool) {
 	return Level{}, false
 }
 
-// Status tells who holds the lock, without taking it. It reads the level files
-// one by one, so that the answer may mix what was true at different moments. It
+// State returns what TryLock would find: whether the lock is free, held, stale
+// or unreadable, and the level that decides it. If the lock is held, that is who
+// blocks: the owner in L0, or a process above that is recovering the lock. If it
+// is stale, that is the dead owner in L0; if it is free, the zero Level.
+func (s Status) State() (State, Level) {
+	owner, ok := s.Owner()
+	if !ok {
+		return Free, Level{}
+	}
+	for i, level := range s.Levels {
+		switch {
+		case level.N != i: // a recovery gets in here
+			return Stale, owner
+		case level.Err != nil:
+			return Unreadable, level
+		case level.State != proc.Dead:
+			return Held, level
+		}
+	}
+	return Stale, owner
+}
+
+// Status tells who holds the lock, without taking it. It finds the level files
+// as TryLock does, by their names, and reads them one by one, so that the answer
+// may mix what was true at different moments. It neither waits nor changes
+// anything, and its cost does not depend on what else is in the directory. It
 // fails as TryLock does, but what is wrong with a single level file is reported
 // with that level.
 func (l *DirLock) Status() (Status, error) {
-	if l.dirErr != nil {
-		return Status{}, l.wrap("status", l.dirErr)
-	}
-	levels, err := l.levels()
+	v, err := l.enter()
 	if err != nil {
 		return Status{}, l.wrap("status", err)
 	}
+	defer v.leave()
+	if err := v.exists(); err != nil {
+		return Status{}, l.wrap("status", err)
+	}
 	s := Status{Dir: l.path}
-	for _, n := range levels {
-		r, err := l.look(n, nil)
-		if r.gone {
+	for n, gap := 0, 0; gap < l.maxGap && n < maxLevels; n++ {
+		r, err := v.look(n)
+		if err == nil && r.gone {
+			gap++
 			continue
 		}
-		lv := Level{N: n, Path: filepath.Join(l.path, levelName(n)), Owner: r.owner, State: r.state, Reason: r.why, Err: err}
+		gap = 0
+		level := Level{N: n, Path: filepath.Join(l.path, levelName(n)), Owner: r.owner, State: r.state, Reason: r.why, Err: err}
 		if err != nil {
-			lv.State, lv.Reason = proc.Unknown, err.Error()
+			level.State, level.Reason = proc.Unknown, err.Error()
 		}
-		s.Levels = append(s.Levels, lv)
+		s.Levels = append(s.Levels, level)
 	}
 	return s, nil
 }
 
-// Break frees the directory from owners, named by their [Owner.ID], whom the
-// verdict does not call dead: from those of another machine that will never come
-// back, for example. Most often there is one; a machine that was lost while it
-// recovered the lock leaves one in L0 and another above. It is a recovery in
-// which they count as dead, at whatever level their files are, followed by an
-// Unlock. If nobody or somebody else is in the way by then, nothing happens and
-// the error matches [ErrOtherOwner]. (Where the file system cannot replace a
-// file in one step, it matches that also if somebody took over from the owner
-// while it was being broken.) It makes no difference what this handle holds. When ctx is done, or nil, Break fails as LockContext does.
-//
-// An owner that is known to be alive is only broken with force; without, the
-// error matches [ErrAlive]. It is not stopped, and finds out only when it asks
-// ([DirLock.Check], or Unlock). If it unlocks at the very moment of being
-// broken, the lock of whoever comes next may be broken instead: stop the owner
-// first, if you can.
-func (l *DirLock) Break(ctx context.Context, force bool, ids ...string) error {
-	return l.wrap("break", l.breakOwners(ctx, force, ids))
-}
-
-func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) error {
-	for _, id := range ids {
-		if !isID(id) {
-			return fmt.Errorf("%q is not the ID of an owner", id)
-		}
+// exists returns an error if there is no such directory. Where a directory can
+// be opened, that has been seen already; elsewhere a listing shows it.
+func (v *visit) exists() error {
+	if _, opened := v.named.(fsys.Opener); opened {
+		return nil
 	}
-	if err := usable(ctx); err != nil {
-		return err
+	_, err := v.dir.List(levelPrefix)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
 	}
-	s, err := l.Status()
-	if err != nil {
-		return errors.Unwrap(err)
-	}
-	named := false
-	for _, lv := range s.Levels {
-		if !slices.Contains(ids, lv.Owner.ID) {
-			continue
-		}
-		if lv.State == proc.Alive && !force {
-			return fmt.Errorf("%w: %s: %s", ErrAlive, lv.Owner, lv.Reason)
-		}
-		named = true
-	}
-	if !named {
-		return ErrOtherOwner
-	}
-
-	met := false
-	j := func(r look) proc.State {
-		if !slices.Contains(ids, r.owner.ID) {
-			return r.state
-		}
-		met = true
-		if force || r.state != proc.Alive {
-			return proc.Dead
-		}
-		return r.state
-	}
-	// A handle of its own, because this one may hold the lock.
-	b := &DirLock{options: l.options, path: l.path, dir: l.dir, maxAttempts: l.maxAttempts, pause: l.pause, expectFree: l.expectFree}
-	ok, blocker, err := b.try(ctx, false, j)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return fmt.Errorf("%w: %s is in the way, in %s", ErrOtherOwner, blocker.owner, levelName(blocker.level))
-	}
-	// Where L0 was free, nobody has looked at the levels above it yet.
-	b.sweep(j)
-	if err := b.Unlock(); err != nil {
-		return errors.Unwrap(err)
-	}
-	if !met {
-		return ErrOtherOwner
-	}
-	return nil
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestStatusFree(t *testing.T) {
 	require.Equal(t, lock.Status{Dir: "/mem"}, s)
 	_, ok := s.Owner()
 	require.False(t, ok)
-	require.Equal(t, []string{"list"}, w.ops)
+	require.Equal(t, "list, read L0, read L1, read L2, read L3, read L4, read L5, read L6, read L7", strings.Join(w.ops, ", "))
 
 	// Levels without L0 are of no owner.
 	w.set("-s")
@@ -147,7 +148,7 @@ func TestBreak(t *testing.T) {
 	w.put("L0", w.record(abroad))
 	l, _ := w.handle()
 	mustTry(t, l, false)
-	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L0")))
+	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L0")))
 	require.Empty(t, w.names())
 	_, held := l.Owner()
 	require.False(t, held)
@@ -164,7 +165,7 @@ func TestBreakLevel(t *testing.T) {
 		w.put("L2", w.record(abroad))                                 // dead: another boot, and local
 		l, _ := w.handle()
 		mustTry(t, l, false)
-		require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L1")))
+		require.NoError(t, l.Break(t.Context(), idOf(t, w, "L1")))
 		require.Empty(t, w.names())
 	}
 }
@@ -178,11 +179,11 @@ func TestBreakSeveral(t *testing.T) {
 	l, _ := w.handle()
 	l0, l1 := idOf(t, w, "L0"), idOf(t, w, "L1")
 	for _, id := range []string{l0, l1} {
-		wantError(t, l.Break(t.Context(), false, id), "break", "/mem", lock.ErrOtherOwner)
+		wantError(t, l.Break(t.Context(), id), "break", "/mem", lock.ErrOtherOwner)
 		require.Equal(t, []string{"L0", "L1"}, w.names())
 	}
-	wantError(t, l.Break(t.Context(), false), "break", "/mem", lock.ErrOtherOwner)
-	require.NoError(t, l.Break(t.Context(), false, l1, l0))
+	wantError(t, l.Break(t.Context()), "break", "/mem", lock.ErrOtherOwner)
+	require.NoError(t, l.Break(t.Context(), l1, l0))
 	require.Empty(t, w.names())
 }
 
@@ -192,7 +193,7 @@ func TestBreakLevelOfFreeDirectory(t *testing.T) {
 	w.put("L1", w.record(abroad))
 	w.put("L2", w.record(w.dead))
 	l, _ := w.handle()
-	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L1")))
+	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L1")))
 	require.Empty(t, w.names())
 }
 
@@ -202,12 +203,12 @@ func TestBreakByHolder(t *testing.T) {
 	l, _ := w.handle()
 	mustTry(t, l, true)
 	id := idOf(t, w, "L0")
-	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", lock.ErrAlive)
+	wantError(t, l.Break(t.Context(), id), "break", "/mem", lock.ErrAlive)
 	require.NoError(t, l.Check())
-	require.NoError(t, l.Break(t.Context(), true, id))
+	require.NoError(t, l.ForceBreak(t.Context(), id))
 	require.Empty(t, w.names())
 	w.put("L0", w.record(abroad))
-	require.NoError(t, l.Break(t.Context(), false, idOf(t, w, "L0")))
+	require.NoError(t, l.Break(t.Context(), idOf(t, w, "L0")))
 	require.Empty(t, w.names())
 	wantError(t, l.Unlock(), "unlock", "/mem", lock.ErrLost)
 	mustTry(t, l, true)
@@ -219,11 +220,11 @@ func TestBreakAlive(t *testing.T) {
 	mustTry(t, owner, true)
 	id := idOf(t, w, "L0")
 	l, _ := w.handle()
-	err := l.Break(t.Context(), false, id)
+	err := l.Break(t.Context(), id)
 	wantError(t, err, "break", "/mem", lock.ErrAlive)
 	require.NoError(t, owner.Check())
 
-	require.NoError(t, l.Break(t.Context(), true, id))
+	require.NoError(t, l.ForceBreak(t.Context(), id))
 	require.Empty(t, w.names())
 	require.ErrorIs(t, owner.Check(), lock.ErrLost)
 	require.ErrorIs(t, owner.Unlock(), lock.ErrLost)
@@ -243,7 +244,11 @@ func TestBreakOther(t *testing.T) {
 			prepare(w, abroad)
 			before := w.snapshot()
 			l, _ := w.handle()
-			err := l.Break(t.Context(), force, someOwner.ID)
+			breaks := l.Break
+			if force {
+				breaks = l.ForceBreak
+			}
+			err := breaks(t.Context(), someOwner.ID)
 			wantError(t, err, "break", "/mem", lock.ErrOtherOwner)
 			require.Equal(t, before, w.snapshot(), name)
 		}
@@ -255,7 +260,7 @@ func TestBreakOther(t *testing.T) {
 	w.put("L1", w.record(abroad))
 	before := w.snapshot()
 	l, _ := w.handle()
-	wantError(t, l.Break(t.Context(), true, idOf(t, w, "L1")), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.ForceBreak(t.Context(), idOf(t, w, "L1")), "break", "/mem", lock.ErrOtherOwner)
 	require.Equal(t, before, w.snapshot())
 }
 
@@ -274,7 +279,7 @@ func TestBreakTooLate(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), true, id), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.ForceBreak(t.Context(), id), "break", "/mem", lock.ErrOtherOwner)
 	require.Equal(t, []string{"L0"}, w.names())
 	s, err := l.Status()
 	require.NoError(t, err)
@@ -293,7 +298,7 @@ func TestBreakTooLate(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), true, id), "break", "/mem", lock.ErrOtherOwner)
+	wantError(t, l.ForceBreak(t.Context(), id), "break", "/mem", lock.ErrOtherOwner)
 	require.Empty(t, w.names())
 }
 
@@ -303,7 +308,7 @@ func TestBreakBadID(t *testing.T) {
 	before := w.snapshot()
 	l, _ := w.handle()
 	for _, id := range []string{"", "0", "L0", "0B7FD5F3A0F14D5B8F3D4C1E2A697B10", "../../etc/passwd"} {
-		err := l.Break(t.Context(), true, id)
+		err := l.ForceBreak(t.Context(), id)
 		require.Error(t, err)
 		require.Contains(t, err.Error(), "is not the ID of an owner")
 	}
@@ -323,26 +328,26 @@ func TestBreakFails(t *testing.T) {
 		}
 		return nil
 	}
-	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", errInjected)
+	wantError(t, l.Break(t.Context(), id), "break", "/mem", errInjected)
 	require.Equal(t, before, w.snapshot())
 	w.before = func(op step.Op) error { return errInjected }
-	wantError(t, l.Break(t.Context(), false, id), "break", "/mem", errInjected)
+	wantError(t, l.Break(t.Context(), id), "break", "/mem", errInjected)
 
 	// Somebody recovers, and does not end; our time does.
 	w.before = nil
 	w.put("L1", w.record(w.live))
 	ctx, cancel := context.WithCancel(t.Context())
 	w.paused = cancel
-	wantError(t, l.Break(ctx, false, id), "break", "/mem", context.Canceled)
+	wantError(t, l.Break(ctx, id), "break", "/mem", context.Canceled)
 
 	// It was over before.
 	w.set("--")
 	w.put("L0", w.record(abroad))
 	id = idOf(t, w, "L0")
 	before = w.snapshot()
-	wantError(t, l.Break(ctx, false, id), "break", "/mem", context.Canceled)
+	wantError(t, l.Break(ctx, id), "break", "/mem", context.Canceled)
 	var none context.Context
-	require.ErrorContains(t, l.Break(none, false, id), "nil context")
+	require.ErrorContains(t, l.Break(none, id), "nil context")
 	require.Equal(t, before, w.snapshot())
 }
 
@@ -381,14 +386,14 @@ func TestLog(t *testing.T) {
 
 	w.set("s")
 	w.before = func(op step.Op) error {
-		if op.Name == "list" {
+		if op.Name == "sweep" {
 			return errInjected
 		}
 		return nil
 	}
 	mustTry(t, l, true)
 	logged("level=WARN msg=recovered dir=/mem level=1 from=\"dead (process 2) on host1\" reason=\"no process has this PID\"\n" +
-		"level=WARN msg=\"files of dead owners were left\" dir=/mem err=\"list /mem: injected\"\n" +
+		"level=WARN msg=\"files of dead owners were left\" dir=/mem err=\"sweep /mem: injected\"\n" +
 		"level=DEBUG msg=acquired dir=/mem\n")
 	w.before = nil
 	require.NoError(t, l.Unlock())

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"reflect"
-	"sync"
+	"log/slog"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -46,7 +45,7 @@ func (l *DirLock) LockContext(ctx context.Context) error {
 }
 
 func (l *DirLock) lockContext(ctx context.Context) error {
-	if err := usable(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return err
 	}
 	if l.turnIsOver() {
@@ -54,7 +53,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 			return err
 		}
 	}
-	leave, err := l.queue(ctx)
+	leave, err := l.waitTurn(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,10 +62,10 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 	start := time.Now()
 	w := waiter{DirLock: l}
 	for {
-		ok, blocker, err := l.try(ctx, w.free, nil)
+		ok, blocker, err := l.try(ctx, w.expectFree)
 		if ok {
 			if w.blocked {
-				l.waited(time.Since(start))
+				l.emit(event{slog.LevelDebug, "waited", []slog.Attr{slog.Duration("time", time.Since(start))}})
 				w.unwatchSoon()
 			}
 			return nil
@@ -82,16 +81,18 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 	}
 }
 
-// usable returns why ctx is not one to wait with.
-func usable(ctx context.Context) error {
+// ctxErr returns why ctx is not one to wait with.
+func ctxErr(ctx context.Context) error {
 	if ctx == nil {
 		return errors.New("nil context")
 	}
 	return ctx.Err()
 }
 
-// justReleased tells whether this handle had the lock a moment ago, so that it
-// is likely to be free.
+// expectsFree tells whether the lock is likely to be free.
+func (l *DirLock) expectsFree() bool { return l.expectFree(l) }
+
+// justReleased tells whether this handle had the lock a moment ago.
 func (l *DirLock) justReleased() bool { return l.now().Sub(l.turnEnd) < sameTurn }
 
 // prepare makes the next level file of ours ready while there is time. What goes
@@ -102,7 +103,12 @@ func (l *DirLock) prepare(size int) {
 	if l.ready.file != nil {
 		return
 	}
-	if f, err := fsys.Prepare(l.dir, size); err == nil {
+	v, err := l.enter()
+	if err != nil {
+		return
+	}
+	defer v.leave()
+	if f, err := fsys.Prepare(v.dir, size); err == nil {
 		l.ready.file = f
 		l.ready.id, _ = l.newID()
 	}
@@ -128,11 +134,11 @@ func (l *DirLock) turnIsOver() bool {
 // waiter waits for one file of one owner at a time.
 type waiter struct {
 	*DirLock
-	blocked bool // by blocker, at the last look
-	blocker look
-	losses  int  // how often somebody else was faster, in a row
-	said    bool // that there are no events
-	free    bool // L0 may be gone: we have slept, with a watch on it
+	blocked    bool // by blocker, at the last look
+	blocker    look
+	losses     int  // how often somebody else was faster, in a row
+	said       bool // that there are no events
+	expectFree bool // L0 may be gone: we have slept, with a watch on it
 
 	beat    time.Duration // until the next look, if nothing wakes us
 	longest time.Duration // that beat grows to
@@ -150,14 +156,14 @@ type waiter struct {
 func (w *waiter) wait(ctx context.Context, b look) error {
 	first := !w.blocked
 	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
-	w.blocked, w.blocker, w.free = true, b, false
+	w.blocked, w.blocker, w.expectFree = true, b, false
 	switch {
 	case same && w.watched:
 		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
 			return err
 		}
 		w.beat = min(2*w.beat, w.longest)
-		w.free = w.changed != nil && b.level == 0
+		w.expectFree = w.changed != nil && b.level == 0
 	case same || first && !b.gone:
 		// Then look again at once: what happened before the watch began is not
 		// among its events.
@@ -179,26 +185,26 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 func (w *waiter) watch(b look) {
 	w.unwatch()
 	w.watched, w.beat, w.longest = true, w.pollMin, w.pollMax
-	w.waiting(b)
+	w.logWaiting(b)
 	w.prepare(len(b.Data))
 	if !w.events {
-		w.polls(errors.New("events are switched off"))
+		w.notePolling(errors.New("events are switched off"))
 		return
 	}
-	changed, stop, err := fsys.Watch(w.dir, levelName(b.level))
+	changed, stop, err := fsys.Watch(w.named, levelName(b.level))
 	switch {
 	case err == nil:
 		w.changed, w.stops = changed, append(w.stops, stop)
 	case !errors.Is(err, fs.ErrNotExist):
-		w.polls(err)
+		w.notePolling(err)
 	}
 	if self, err := w.table.Self(); err != nil || !sameNamespace(b.owner, self) {
-		w.polls(errors.New("the owner is not a process that this one can see"))
+		w.notePolling(errors.New("the owner is not a process that this one can see"))
 		return
 	}
 	ended, stop, err := proc.Notify(w.table, b.owner.Identity)
 	if err != nil {
-		w.polls(err)
+		w.notePolling(err)
 		return
 	}
 	w.ended, w.stops = ended, append(w.stops, stop)
@@ -215,10 +221,10 @@ func (w *waiter) unwatchSoon() {
 	w.unwatching.Go(w.unwatch)
 }
 
-// polls says, once, that and why this waiter has to poll.
-func (w *waiter) polls(why error) {
+// notePolling says, once, that and why this waiter has to poll.
+func (w *waiter) notePolling(why error) {
 	if !w.said {
-		w.polling(why)
+		w.emit(mishap(slog.LevelDebug, "polling, for want of events", why))
 	}
 	w.said = true
 }
@@ -244,57 +250,4 @@ func pause(ctx context.Context, d time.Duration, changed, ended <-chan struct{})
 	case <-ended:
 	}
 	return ctx.Err()
-}
-
-// queues has a queue for every directory that goroutines of this process wait
-// for, so that only the first of them costs watches and file traffic.
-var queues struct {
-	sync.Mutex
-	of map[queueKey]*queue
-}
-
-type queueKey struct {
-	fsys fsys.FS
-	path string
-}
-
-type queue struct {
-	turn  chan struct{} // has room for the one whose turn it is
-	users int           // who is in line or has the turn
-}
-
-// queue waits until it is our turn among the waiters of this process. The
-// caller calls leave when it waits no more.
-func (l *DirLock) queue(ctx context.Context) (leave func(), err error) {
-	if l.dirErr != nil || !reflect.ValueOf(l.fsys).Comparable() {
-		return func() {}, nil
-	}
-	key := queueKey{l.fsys, l.path}
-
-	queues.Lock()
-	q := queues.of[key]
-	if q == nil {
-		if queues.of == nil {
-			queues.of = make(map[queueKey]*queue)
-		}
-		q = &queue{turn: make(chan struct{}, 1)}
-		queues.of[key] = q
-	}
-	q.users++
-	queues.Unlock()
-
-	forget := func() {
-		queues.Lock()
-		defer queues.Unlock()
-		if q.users--; q.users == 0 {
-			delete(queues.of, key)
-		}
-	}
-	select {
-	case q.turn <- struct{}{}:
-		return func() { <-q.turn; forget() }, nil
-	case <-ctx.Done():
-		forget()
-		return nil, ctx.Err()
-	}
 }

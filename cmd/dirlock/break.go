@@ -57,7 +57,11 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 
 func breakOwners(cmd *cobra.Command, dir string, ids []string, force, quiet bool) error {
 	l := lock.New(dir)
-	err := l.Break(cmd.Context(), force, ids...)
+	breaks := l.Break
+	if force {
+		breaks = l.ForceBreak
+	}
+	err := breaks(cmd.Context(), ids...)
 	switch {
 	case errors.Is(err, lock.ErrAlive):
 		return exitError{exitConflict, err.Error(), "stop it, or use --force"}

@@ -14,40 +14,17 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// state is what the level files of a directory amount to, for somebody who
-// wants the lock. Its value is the exit status of "dirlock status".
-type state int
+// Its value is the exit status of "dirlock status".
+type state = lock.State
 
 const (
-	free       state = 0 // nobody has the lock
-	held       state = 1 // somebody has it, who is not known to be dead
-	stale      state = 2 // its holder is dead: the next one gets it
-	unreadable state = 3 // a file that nobody can judge is in the way
+	free       = lock.Free
+	held       = lock.Held
+	stale      = lock.Stale
+	unreadable = lock.Unreadable
 )
 
-func (s state) String() string {
-	return [...]string{"free", "held", "stale", "unreadable"}[s]
-}
-
-// stateOf follows TryLock through the level files, and returns the level that
-// decides what the state is, if there is one.
-func stateOf(s lock.Status) (state, lock.Level) {
-	owner, ok := s.Owner()
-	if !ok {
-		return free, lock.Level{}
-	}
-	for i, level := range s.Levels {
-		switch {
-		case level.N != i: // a recovery would get in here
-			return stale, owner
-		case level.Err != nil:
-			return unreadable, level
-		case level.State != proc.Dead:
-			return held, level
-		}
-	}
-	return stale, owner
-}
+func stateOf(s lock.Status) (state, lock.Level) { return s.State() }
 
 func newStatus() *cobra.Command {
 	var asJSON, quiet bool

@@ -9,7 +9,7 @@ import (
 // Bounds of what a state has room for. Reaching one is a panic, never a
 // silently smaller search.
 const (
-	maxLevels   = 8
+	maxLevels   = 12
 	maxThreads  = 6 // with the lone one
 	maxFiles    = 30
 	maxBindings = 20

@@ -1,0 +1,100 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dirlock/dirlock/proc"
+)
+
+// Break releases the lock of the given owners, named by their [Owner.ID],
+// although they are not known to be dead: a process of another machine that will
+// never come back, for example. Most often there is one; a machine that crashed
+// during a takeover leaves one in L0 and another above it. Break takes over as
+// if they were dead, at whatever level their files are, and unlocks.
+//
+// The error matches [ErrOtherOwner] if none of the given owners is in the way, or
+// if somebody else is too; nothing has happened then. (Where the file system
+// cannot replace a file in one step, it matches that also if somebody took over
+// from the owner while it was being broken.) The error matches [ErrAlive] if one
+// of them is known to be alive. It makes no difference what this handle holds.
+// When ctx is done, or nil, Break fails as LockContext does.
+func (l *DirLock) Break(ctx context.Context, ids ...string) error {
+	return l.wrap("break", l.breakOwners(ctx, false, ids))
+}
+
+// ForceBreak is Break, and breaks owners that are known to be alive as well. They
+// are not stopped, and find out only when they ask ([DirLock.Check], or Unlock).
+// If an owner unlocks at the very moment of being broken, the lock of whoever
+// comes next may be broken instead: stop the owner first, if you can.
+func (l *DirLock) ForceBreak(ctx context.Context, ids ...string) error {
+	return l.wrap("break", l.breakOwners(ctx, true, ids))
+}
+
+func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) error {
+	for _, id := range ids {
+		if !isID(id) {
+			return fmt.Errorf("%q is not the ID of an owner", id)
+		}
+	}
+	if err := ctxErr(ctx); err != nil {
+		return err
+	}
+	if err := l.mayBreak(force, ids); err != nil {
+		return err
+	}
+	met := false
+	// A handle of its own, because this one may hold the lock.
+	b := &DirLock{options: l.options, path: l.path, named: l.named, overrule: func(r look) proc.State {
+		if !slices.Contains(ids, r.owner.ID) {
+			return r.state
+		}
+		met = true
+		if force || r.state != proc.Alive {
+			return proc.Dead
+		}
+		return r.state
+	}}
+	ok, blocker, err := b.try(ctx, false)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return fmt.Errorf("%w: %s is in the way, in %s", ErrOtherOwner, blocker.owner, levelName(blocker.level))
+	}
+	// Where L0 was free, nobody has looked at the levels above it yet.
+	v := visit{DirLock: b, dir: b.held.dir}
+	v.sweep(1, nil)
+	l.emit(v.events...)
+	if err := b.Unlock(); err != nil {
+		return errors.Unwrap(err)
+	}
+	if !met {
+		return ErrOtherOwner
+	}
+	return nil
+}
+
+// mayBreak returns why the owners are not to be broken.
+func (l *DirLock) mayBreak(force bool, ids []string) error {
+	s, err := l.Status()
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	named := false
+	for _, level := range s.Levels {
+		if !slices.Contains(ids, level.Owner.ID) {
+			continue
+		}
+		if level.State == proc.Alive && !force {
+			return fmt.Errorf("%w: %s: %s", ErrAlive, level.Owner, level.Reason)
+		}
+		named = true
+	}
+	if !named {
+		return ErrOtherOwner
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// DirLock is a handle on the lock of one directory. Make it with [New]. It is
+// safe for concurrent use. It is not re-entrant: a second TryLock returns false,
+// and a second Lock waits, until some goroutine calls Unlock. A handle that is
+// forgotten while it holds the lock keeps it until the process ends.
+type DirLock struct {
+	options
+	path     string   // of the directory, for messages
+	named    fsys.Dir // stands for the name: each call opens what has it then
+	unusable error    // why there is no named
+	overrule judge    // set by Break only
+
+	mu        sync.Mutex // held during a TryLock, but not while waiting or logging
+	held      *hold      // our L0
+	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
+	turnEnd   time.Time  // when the last one was released
+
+	self  self
+	ready ready
+
+	unwatching sync.WaitGroup // of those who have waited
+}
+
+// New returns a handle on the lock of a directory. It only fixes the name
+// against the working directory; problems with the directory, or with the
+// options, are reported by the methods. The directory must exist when they are
+// called.
+//
+// A handle stands for a name: each TryLock, Lock and Status uses the directory
+// that has the name at that moment. A handle that holds the lock keeps that
+// directory open until Unlock, and follows it when it is moved.
+func New(dir string, opts ...Option) *DirLock {
+	l := &DirLock{options: defaults(), path: dir}
+	for _, opt := range opts {
+		opt(&l.options)
+	}
+	switch {
+	case l.options.err != nil:
+		l.unusable = l.options.err
+	case dir == "":
+		l.path = `""`
+		l.unusable = fmt.Errorf("the name of the directory is empty: %w", fs.ErrNotExist)
+	default:
+		l.named, l.unusable = l.fsys.Dir(dir)
+	}
+	if l.unusable == nil {
+		l.path = l.named.Path()
+	}
+	return l
+}
+
+// TryLock acquires the lock if it is free or its owner is dead, and returns
+// whether it did. It does not wait for a living owner: contention is (false,
+// nil), never an error. Nor does it wait for long if another process is in the
+// middle of a recovery, or was stopped there: it pauses for some milliseconds
+// in all, then answers false.
+//
+// An error means that the lock was not acquired, and that no file of ours was
+// left. It is an [fs.PathError] that wraps what the system said
+// (fs.ErrNotExist if the directory is missing, fs.ErrPermission, …), a
+// [RecordError] if a level file is unrecognized, or one that matches
+// [errors.ErrUnsupported] if the file system cannot hold a lock.
+func (l *DirLock) TryLock() (bool, error) {
+	ok, _, err := l.try(context.Background(), false)
+	return ok, l.wrap("lock", err)
+}
+
+// Lock waits until it has acquired the lock. It fails as TryLock does.
+func (l *DirLock) Lock() error { return l.LockContext(context.Background()) }
+
+// try is TryLock, and tells what was in the way.
+func (l *DirLock) try(ctx context.Context, expectFree bool) (bool, look, error) {
+	h, blocker, events, err := l.tryQuietly(ctx, expectFree)
+	if l.log == nil {
+		return h != nil, blocker, err
+	}
+	if h != nil {
+		events = append(events, l.event(slog.LevelDebug, "acquired", h.owner))
+	}
+	returned := false
+	defer func() {
+		if h != nil && !returned { // the logger panics: nobody learns that the lock is held
+			_, _, _ = l.unlockQuietly()
+		}
+	}()
+	l.emit(events...)
+	returned = true
+	return h != nil, blocker, err
+}
+
+// tryQuietly is try without what it has to log.
+func (l *DirLock) tryQuietly(ctx context.Context, expectFree bool) (*hold, look, []event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held != nil {
+		return nil, look{owner: l.held.owner, state: proc.Alive, why: "it is this handle"}, nil, nil
+	}
+	v, err := l.enter()
+	if err != nil {
+		return nil, look{}, nil, err
+	}
+	h, blocker, err := v.acquire(ctx, expectFree || l.expectsFree())
+	if h == nil || err != nil {
+		v.leave()
+		return nil, blocker, v.events, err
+	}
+	handover.Load()
+	l.held = h // and with it the open directory
+	if h.owner.Since.Sub(l.turnEnd) >= sameTurn {
+		l.turnStart = h.owner.Since
+	}
+	return h, look{}, v.events, nil
+}
+
+// Unlock releases the lock: it removes the lock file after checking that it is
+// still ours. Any goroutine may call it.
+//
+// The error matches [ErrNotHeld] if this handle does not hold the lock, or
+// [ErrLost] if the lock was lost meanwhile; nothing was touched then, and the
+// handle holds nothing. After any other error the file may still be there and
+// the handle still holds the lock: Unlock can be called again.
+func (l *DirLock) Unlock() error {
+	h, found, err := l.unlockQuietly()
+	switch {
+	case h == nil:
+		return l.wrap("unlock", ErrNotHeld)
+	case err != nil:
+		return l.wrap("unlock", err)
+	case !found:
+		l.emit(l.event(slog.LevelError, "lost", h.owner))
+		return l.wrap("unlock", ErrLost)
+	}
+	l.emit(l.event(slog.LevelDebug, "released", h.owner))
+	return nil
+}
+
+// unlockQuietly is Unlock without what it has to log. It returns what this
+// handle held, and whether that was still there.
+func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h = l.held
+	if h == nil {
+		return nil, false, nil
+	}
+	handover.Add(1)
+	if found, err = h.unlock(); err != nil {
+		return h, false, err
+	}
+	l.held, l.turnEnd = nil, l.now()
+	l.unwatching.Wait()
+	return h, found, nil
+}
+
+// Check looks at the directory and returns nil if this handle holds the lock
+// and the directory still says so. Otherwise the error matches [ErrNotHeld] or
+// [ErrLost], or wraps what the system said. It changes nothing.
+func (l *DirLock) Check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return l.wrap("check", ErrNotHeld)
+	}
+	ours, err := l.held.file.Intact(levelName(0))
+	if err == nil && !ours {
+		err = ErrLost
+	}
+	return l.wrap("check", err)
+}
+
+// handover makes what was done under the lock of one handle happen before what
+// is done under that of another one of this process: the Go memory model knows
+// mutexes, channels and atomic variables, but no files.
+var handover atomic.Uint64
+
+// Owner returns this handle's owner record, and whether it holds the lock. It
+// does not read the directory; see [DirLock.Check].
+func (l *DirLock) Owner() (Owner, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return Owner{}, false
+	}
+	return l.held.owner, true
+}
+
+// String names the directory.
+func (l *DirLock) String() string { return "lock of " + l.path }
+
+// GoString names the directory as the code that makes such a handle does.
+func (l *DirLock) GoString() string { return "lock.New(" + strconv.Quote(l.path) + ")" }
+
+// LogValue shows the path of the directory to package log/slog.
+func (l *DirLock) LogValue() slog.Value { return slog.StringValue(l.path) }
+
+// visit is one call at work in the directory, which stays the same throughout.
+type visit struct {
+	*DirLock
+	dir    fsys.OpenDir
+	events []event // to be logged when the handle's mutex is free
+}
+
+var errZero = errors.New("a DirLock must be made by lock.New")
+
+// enter opens the directory that has the name now.
+func (l *DirLock) enter() (visit, error) {
+	switch {
+	case l.unusable != nil:
+		return visit{}, l.unusable
+	case l.named == nil:
+		return visit{}, errZero
+	}
+	dir, err := fsys.Open(l.named)
+	return visit{DirLock: l, dir: dir}, err
+}
+
+// leave lets go of the directory.
+func (v *visit) leave() { _ = v.dir.Close() }
+
+// wrap names the operation and the directory, once.
+func (l *DirLock) wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if inner, ok := err.(*fs.PathError); ok && inner.Path == l.path {
+		err = inner.Err
+	}
+	return &fs.PathError{Op: op, Path: l.path, Err: err}
+}
+
+func (l *DirLock) recordError(level int, err error) error {
+	return &RecordError{Path: filepath.Join(l.path, levelName(level)), Err: err}
+}

@@ -1,0 +1,139 @@
+package lock
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"strconv"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/proc"
+)
+
+// hold is a level file of ours: made by this handle, and not yet removed by it.
+type hold struct {
+	dir   fsys.OpenDir // is closed with L0
+	file  fsys.File
+	owner Owner
+}
+
+// look is one look at a level file.
+type look struct {
+	fsys.Snapshot
+	level int
+	gone  bool       // there is no such file
+	owner Owner      // unless gone or torn
+	torn  bool       // the record is incomplete
+	state proc.State // of the owner
+	why   string     // reason for state
+}
+
+// judge overrules the verdict on an owner.
+type judge func(look) proc.State
+
+// look reads a level file and judges its owner.
+func (v *visit) look(level int) (look, error) {
+	s, err := v.dir.Read(levelName(level))
+	r := look{Snapshot: s, level: level}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.gone = true
+		return r, nil
+	case errors.Is(err, fsys.ErrNotRegular):
+		return r, v.recordError(level, fsys.ErrNotRegular)
+	case err != nil:
+		return r, err
+	}
+	r.owner, err = parseRecord(s.Data)
+	if r.torn = errors.Is(err, errTorn); err != nil && !r.torn {
+		return r, v.recordError(level, err)
+	}
+	r.state, r.why, err = v.verdict(r.owner, r.torn, s.Witness)
+	if v.overrule != nil {
+		r.state = v.overrule(r)
+	}
+	return r, err
+}
+
+// unchanged tells whether a level file is the one that was looked at before.
+func (v *visit) unchanged(before look) (bool, error) {
+	now, err := v.dir.Read(levelName(before.level))
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):
+		return false, nil
+	case err != nil:
+		return false, err
+	case before.torn && (before.ID != now.ID || now.ID == fsys.ID{}):
+		// Two incomplete records may be equal. Whole ones never are.
+		return false, nil
+	}
+	return bytes.Equal(before.Data, now.Data), nil
+}
+
+// create publishes a new record of ours at a level.
+func (v *visit) create(level int) (*hold, error) {
+	o, data, err := v.newRecord(v.dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.publish(levelName(level), data)
+	if err != nil {
+		return nil, err
+	}
+	return &hold{v.dir, f, o}, nil
+}
+
+// publish makes a file of ours appear, from what was made ready if there is.
+func (v *visit) publish(name string, data []byte) (fsys.File, error) {
+	if v.ready.file == nil {
+		return v.dir.Create(name, data)
+	}
+	f, err := v.ready.file.CreateIn(v.dir, name, data)
+	if !taken(err) {
+		v.ready.file = nil
+	}
+	return f, err
+}
+
+// taken tells whether create failed because somebody else has the level, or is
+// just about to.
+func taken(err error) bool {
+	return errors.Is(err, fs.ErrExist) || errors.Is(err, fsys.ErrBusy)
+}
+
+// withdraw removes our level file from where it may be, and lets go of it. A
+// failure is tried again, because the file would be in everybody's way for as
+// long as we live.
+func (h *hold) withdraw(levels ...int) error {
+	var errs error
+	for _, level := range levels {
+		var err error
+		for range 3 {
+			if _, err = h.remove(level); err == nil {
+				break
+			}
+		}
+		errs = errors.Join(errs, err)
+	}
+	_ = h.file.Close()
+	return errs
+}
+
+// remove removes a level file if it is ours, and tells whether it was.
+func (h *hold) remove(level int) (found bool, err error) {
+	name := levelName(level)
+	ours, err := h.file.Intact(name)
+	if err != nil || !ours {
+		return false, err
+	}
+	err = h.dir.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+const levelPrefix = "L"
+
+// levelName returns the name of a level file: L0, L1, L2, …
+func levelName(level int) string { return levelPrefix + strconv.Itoa(level) }
