@@ -27,6 +27,13 @@ func (a *abilities) setWitness(kind fsys.Witness) { a.witness.Store(uint32(kind)
 
 func (a *abilities) forgetWitness() { a.witness.Store(0) }
 
+// lacks remembers that a way, and so each one before it, was found missing.
+func (a *abilities) lacks(way uint32) {
+	for now := a.way.Load(); now <= way; now = a.way.Load() {
+		a.way.CompareAndSwap(now, way+1)
+	}
+}
+
 // memory has the abilities of the file system on which a directory was last
 // found. Nothing else is remembered: a verdict must not rest on what was true
 // before.

@@ -41,10 +41,12 @@ func (d *dir) publishNew(a *abilities, name string, data []byte) (*osFile, error
 		if err != errMissing {
 			return f, err
 		}
-		a.way.CompareAndSwap(byUnnamed, byLink)
 	}
 	for range attempts {
 		f, err := d.createTemp(a, name, data)
+		if err == nil {
+			a.lacks(byUnnamed) // It was not the directory that refused it.
+		}
 		if err != errSwept {
 			return f, err
 		}
@@ -139,7 +141,7 @@ func (d *dir) publish(a *abilities, f *osFile, temp, name string) error {
 		if !lacks(err) && err != unix.EPERM && err != unix.EACCES {
 			return f.sweptOr(d, temp, err)
 		}
-		a.way.CompareAndSwap(byLink, byRename)
+		a.lacks(byLink)
 	}
 	if a.way.Load() <= byRename {
 		err := f.gotName(d, name, renameNew(d.fd, temp, name))
@@ -149,7 +151,7 @@ func (d *dir) publish(a *abilities, f *osFile, temp, name string) error {
 		if !lacks(err) {
 			return f.sweptOr(d, temp, err)
 		}
-		a.way.CompareAndSwap(byRename, byGuard)
+		a.lacks(byRename)
 	}
 	return d.guarded(func() error {
 		var st unix.Stat_t

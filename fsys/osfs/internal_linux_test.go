@@ -56,6 +56,27 @@ func TestKinds(t *testing.T) {
 		"ramfs", "vfat", "exfat", "udf", "jffs2", "zfs", "jfs", "ubifs", "ntfs3", "hfsplus", "overlay"}, local)
 }
 
+// What one file system can do says nothing about the next one on that path.
+func TestAbilitiesAreOfOneFileSystem(t *testing.T) {
+	var m memory
+	on := func(dev uint64, fstype string) *facts {
+		return &facts{id: fileID{dev: dev}, Location: fsys.Location{Type: fstype}}
+	}
+	a := m.of(on(1, "ext4"))
+	a.setWitness(fsys.Held)
+	a.lacks(byLink)
+	a.lacks(byUnnamed)
+	require.Equal(t, byRename, m.of(on(1, "ext4")).way.Load())
+	for _, f := range []*facts{on(2, "ext4"), on(2, "nfs")} {
+		other := m.of(f)
+		_, known := other.knownWitness()
+		require.False(t, known)
+		require.Equal(t, byUnnamed, other.way.Load())
+		other.setWitness(fsys.Held)
+		other.lacks(byUnnamed)
+	}
+}
+
 // Links by way of /proc are what kernels before 6.10 allow everybody.
 func TestLinkByProc(t *testing.T) {
 	defer byProc.Store(byProc.Load())
@@ -180,6 +201,27 @@ func TestEventsWereLost(t *testing.T) {
 	require.NoError(t, d.Remove("L0"))
 	<-changed
 	events.startOver(nil) // A watcher that has been closed meanwhile: nothing happens.
+}
+
+// A file that others replace all the time is watched as well as that can be, and
+// the waiter is told to look itself.
+func TestFileIsNeverTheSame(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "L0")
+	require.NoError(t, os.WriteFile(path, nil, 0o644))
+	w := newWaiter(path)
+	looks := uint64(0)
+	w.look = func() (fileID, error) {
+		looks++
+		return fileID{0, looks}, nil
+	}
+	require.NoError(t, events.add(w))
+	defer events.remove(w)
+	require.EqualValues(t, 2*watchTries, looks)
+	select {
+	case <-w.changed:
+	default:
+		t.Fatal("nobody told it that the file had changed")
+	}
 }
 
 // Nothing is left a while after the last waiter has gone.

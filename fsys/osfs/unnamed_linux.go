@@ -11,7 +11,8 @@ import (
 // (open(2), O_TMPFILE, Linux 3.11).
 func openUnnamed(at int) (int, error) {
 	fd, err := openat(at, ".", unix.O_RDWR|unix.O_TMPFILE, 0o644)
-	if lacks(err) || err == unix.EISDIR {
+	// EPERM: the directory was removed, on some file systems. EISDIR: an old kernel.
+	if lacks(err) || err == unix.EISDIR || err == unix.EPERM {
 		return -1, errMissing
 	}
 	return fd, err

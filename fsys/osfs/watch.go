@@ -46,7 +46,8 @@ func (d *dir) watch(name string) (changed <-chan struct{}, stop func(), err erro
 		}
 	}
 	where = filepath.Clean(where)
-	w := &waiter{dir: where, in: known.id, path: filepath.Join(where, name), changed: make(chan struct{}, 1)}
+	w := newWaiter(filepath.Join(where, name))
+	w.look = func() (fileID, error) { return lookFor(w.path, where, known.id) }
 	if err := events.add(w); err != nil {
 		return nil, nil, err
 	}
@@ -55,21 +56,24 @@ func (d *dir) watch(name string) (changed <-chan struct{}, stop func(), err erro
 
 // waiter is one call of Watch.
 type waiter struct {
-	dir     string        // a path of the directory
-	in      fileID        // which directory it is
-	path    string        // of the file
-	changed chan struct{} // of capacity 1: one "look again" stands for any number
-	target  *target       // nil once what it watched is gone
+	path    string                 // of the file
+	look    func() (fileID, error) // says which file is to be watched
+	changed chan struct{}          // of capacity 1: one "look again" stands for any number
+	target  *target                // nil once what it watched is gone
 }
 
-// look says which file is to be watched. The system finds it by its path, so
-// that this has to lead to the right directory.
-func (w *waiter) look() (fileID, error) {
+func newWaiter(path string) *waiter {
+	return &waiter{path: path, changed: make(chan struct{}, 1)}
+}
+
+// lookFor looks for a file by its path. The system watches what it finds by
+// that, so that the path of the directory has to lead to the right one.
+func lookFor(path, dir string, in fileID) (fileID, error) {
 	var st unix.Stat_t
-	if err := fstatat(unix.AT_FDCWD, w.dir, &st, 0); err != nil || idOf(&st) != w.in {
+	if err := fstatat(unix.AT_FDCWD, dir, &st, 0); err != nil || idOf(&st) != in {
 		return fileID{}, fmt.Errorf("%w: the path does not lead to the directory", errors.ErrUnsupported)
 	}
-	if err := fstatat(unix.AT_FDCWD, w.path, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := fstatat(unix.AT_FDCWD, path, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fileID{}, err
 	}
 	if !isRegular(&st) {
