@@ -25,16 +25,19 @@ const MaxData = 4096
 var ErrNotRegular = errors.New("not a regular file")
 
 // ErrBusy is returned (wrapped in an [fs.PathError]) by [Dir.Create] when another
-// process has been inside Create for so long that it may be stopped. Nothing has
-// changed, and a later call can succeed. It happens only on a file system that
-// has neither hard links nor a rename that refuses to replace, where creators
-// take turns.
+// process has been inside Create for so long that it may be stopped, and by
+// [Dir.Read] when another process keeps the file from being opened (on Linux, by
+// a lease). Nothing has changed, and a later call can succeed. Create is busy
+// only on a file system that has neither hard links nor a rename that refuses to
+// replace, where creators take turns.
 var ErrBusy = errors.New("directory is busy")
 
 // FS finds directories. A value is safe for concurrent use.
 type FS interface {
-	// Dir resolves name, once, against the working directory of this moment:
-	// a later change of directory does not change what the result stands for.
+	// Dir returns what stands for the directory of that name. A relative name
+	// is fixed against the working directory of this moment: a later change of
+	// directory changes nothing. If the result is an [Opener], other parts of the
+	// name, such as links, are followed at each operation.
 	// The directory need not exist yet; operations on a missing one fail with
 	// fs.ErrNotExist. Dir fails with an error that matches
 	// errors.ErrUnsupported when the backend as a whole cannot give the
@@ -53,8 +56,8 @@ type FS interface {
 // the directory's file system cannot do the operation atomically. An operation
 // that fails has changed nothing.
 type Dir interface {
-	// Path is the resolved path of the directory, for messages and for telling
-	// directories apart within one FS.
+	// Path is the absolute path of the directory, for messages. It need not lead
+	// there from every process, or any more.
 	Path() string
 
 	// Create publishes a file with that name and exactly that data, at most
@@ -66,7 +69,8 @@ type Dir interface {
 
 	// Read looks at a file, which anybody may have put there. It follows no
 	// link, never blocks, and reads at most MaxData bytes.
-	// It fails with fs.ErrNotExist, or with ErrNotRegular.
+	// It fails with fs.ErrNotExist, with ErrNotRegular, or with ErrBusy if
+	// another process, such as a file server, does not let it be opened now.
 	Read(name string) (Snapshot, error)
 
 	// Replace renames a file over another one: newname never ceases to exist,
@@ -75,7 +79,9 @@ type Dir interface {
 	// without.
 	Replace(oldname, newname string) error
 
-	// Remove removes a file. It fails with fs.ErrNotExist if there is none.
+	// Remove removes a file. It fails with fs.ErrNotExist if there is none. A
+	// network file system that lost its own reply can say so of a file that this
+	// very call has removed.
 	Remove(name string) error
 
 	// List returns the names that start with prefix, in no particular order,

@@ -13,7 +13,7 @@ import (
 // of the file that it was read from. The other evidence costs more, and is
 // gathered when a row asks for it.
 func (v *visit) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State, string, error) {
-	if witness == fsys.Held {
+	if witness == fsys.Held || witness == fsys.HeldWeakly {
 		return proc.Alive, "it holds the kernel's lock on the file", nil
 	}
 	if torn {
