@@ -16,21 +16,6 @@ import (
 	"github.com/dirlock/dirlock/fsys/osfs"
 )
 
-func opened(t *testing.T, d fsys.Dir) fsys.OpenDir {
-	t.Helper()
-	o, err := fsys.Open(d)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = o.Close() })
-	return o
-}
-
-func names(t *testing.T, d fsys.Dir) []string {
-	t.Helper()
-	all, err := d.List("")
-	require.NoError(t, err)
-	return all
-}
-
 // Where a sandbox does not let the kernel say what file system it is, nobody
 // knows that no other machine can reach it.
 func TestLocateInASandbox(t *testing.T) {
@@ -54,13 +39,6 @@ func TestLocateInASandbox(t *testing.T) {
 	loc, err := fsys.Locate(d)
 	require.NoError(t, err)
 	require.True(t, loc.Local, "an answer of before was remembered")
-}
-
-func witnesses(t *testing.T, d fsys.Dir) fsys.Witness {
-	t.Helper()
-	kind, err := fsys.Witnesses(d)
-	require.NoError(t, err)
-	return kind
 }
 
 // When locks are short there is no witness, but there is one later.

@@ -44,6 +44,28 @@ func asNobody(t *testing.T) {
 	}
 }
 
+func opened(t *testing.T, d fsys.Dir) fsys.OpenDir {
+	t.Helper()
+	o, err := fsys.Open(d)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = o.Close() })
+	return o
+}
+
+func names(t *testing.T, d fsys.Dir) []string {
+	t.Helper()
+	all, err := d.List("")
+	require.NoError(t, err)
+	return all
+}
+
+func witnesses(t *testing.T, d fsys.Dir) fsys.Witness {
+	t.Helper()
+	kind, err := fsys.Witnesses(d)
+	require.NoError(t, err)
+	return kind
+}
+
 func needsRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be somebody else, and mount")

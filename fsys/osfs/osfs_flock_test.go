@@ -284,7 +284,7 @@ func TestIntactWithoutWitness(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "L0")
 	for name, replace := range map[string]func() error{
 		"nothing":   func() error { return nil },
-		"FIFO":      func() error { return syscall.Mkfifo(path, 0o644) },
+		"FIFO":      func() error { return unix.Mkfifo(path, 0o644) },
 		"link":      func() error { return os.Symlink("nowhere", path) },
 		"directory": func() error { return os.Mkdir(path, 0o755) },
 		"other":     func() error { return os.WriteFile(path, []byte("other"), 0o644) },
