@@ -1,7 +1,6 @@
 package lock_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +30,8 @@ func init() {
 	// An agent may have to end its first thread, or change its time namespace,
 	// which is the first thread's to do. Tests run in other goroutines.
 	runtime.LockOSThread()
-	reexec.Register("agent", agentMain)
+	peerPlace, peerLeave = enterPlace, leave
+	peerCommands["storm"] = func(s *peerState, _ string) string { return answerOf(storm(s.lock)) }
 	reexec.Register("sleeper", func([]string) { _, _ = io.Copy(io.Discard, os.Stdin) })
 }
 
@@ -45,11 +45,11 @@ type view struct {
 }
 
 // lock returns a handle on dir, with that view.
-func (v view) lock(dir string) *lock.DirLock {
-	opts := []lock.Option{
+func (v view) lock(dir string, opts ...lock.Option) *lock.DirLock {
+	opts = append(opts,
 		lock.WithFS(viewFS{osfs.New(), v}),
 		lock.WithProcesses(viewTable{proc.OS(), v}),
-	}
+	)
 	if v.Year != 0 {
 		opts = append(opts, lock.WithClock(func() time.Time {
 			return time.Date(v.Year, 2, 3, 4, 5, 6, 7, time.UTC)
@@ -134,99 +134,47 @@ var (
 
 func (p place) blind() place { p.Blind = true; return p }
 
-// agent is another process with a handle on the lock of a directory. It does
-// what it is told, one thing at a time, and ends when the test does.
+// agent is a peer that is in a place.
 type agent struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Scanner
-	self answer
+	*peer
+	pid   int
+	start string
 }
 
-// answer is what an agent says.
-type answer struct {
-	OK     bool
-	Err    string
-	PID    int
-	Start  string
-	State  string
-	Reason string
-}
-
-// start starts an agent. The test is skipped where this needs more privileges
-// than it has.
-func start(t testing.TB, dir string, p place) *agent {
+// start starts an agent, which inherits files, from descriptor 3 on. The test is
+// skipped where this needs more privileges than it has.
+func start(t testing.TB, dir string, p place, files ...*os.File) *agent {
 	t.Helper()
-	return startWith(t, dir, p)
-}
-
-// startWith starts an agent that inherits files, from descriptor 3 on.
-func startWith(t testing.TB, dir string, p place, files ...*os.File) *agent {
-	t.Helper()
-	config, err := json.Marshal(struct {
-		Dir string
-		place
-	}{dir, p})
+	config, err := json.Marshal(p)
 	require.NoError(t, err)
-	cmd := reexec.Command(t, "agent", string(config))
-	if len(p.Under) > 0 {
-		path, err := exec.LookPath(p.Under[0])
-		if err != nil {
-			t.Skip(err)
+	a := &agent{peer: startPeer(t, dir, func(cmd *exec.Cmd) {
+		cmd.Args = append(cmd.Args, string(config))
+		if len(p.Under) > 0 {
+			path, err := exec.LookPath(p.Under[0])
+			if err != nil {
+				t.Skip(err)
+			}
+			cmd.Path, cmd.Args = path, append(p.Under, append([]string{cmd.Path}, cmd.Args[1:]...)...)
 		}
-		cmd.Path, cmd.Args = path, append(p.Under, append([]string{cmd.Path}, cmd.Args[1:]...)...)
+		cmd.Env = append(cmd.Env, p.Env...)
+		cmd.ExtraFiles = files
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: p.Flags}
+	})}
+	hello := a.answer()
+	if _, why, ok := strings.Cut(hello, "skip: "); ok {
+		t.Skip(why)
 	}
-	cmd.Env = append(cmd.Env, p.Env...)
-	cmd.ExtraFiles = files
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: p.Flags}
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
-		t.Skip("needs the privilege to make namespaces: ", err)
-	} else {
-		require.NoError(t, err)
-	}
-	a := &agent{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
-	t.Cleanup(a.kill)
-	a.self = a.hear()
+	_, err = fmt.Sscanf(hello, "%d %q", &a.pid, &a.start)
+	require.NoError(t, err, hello)
 	return a
-}
-
-// tell has the agent do something.
-func (a *agent) tell(what string) answer {
-	a.t.Helper()
-	_, err := fmt.Fprintln(a.in, what)
-	require.NoError(a.t, err)
-	return a.hear()
-}
-
-func (a *agent) hear() answer {
-	a.t.Helper()
-	require.True(a.t, a.out.Scan(), "the agent has ended: %v", a.out.Err())
-	var r answer
-	require.NoError(a.t, json.Unmarshal(a.out.Bytes(), &r), "%s", a.out.Bytes())
-	if strings.HasPrefix(r.Err, "skip: ") {
-		a.t.Skip(r.Err)
-	}
-	return r
 }
 
 // try tells whether the agent has got the lock.
 func (a *agent) try() bool {
 	a.t.Helper()
-	r := a.tell("try")
-	require.Empty(a.t, r.Err)
-	return r.OK
-}
-
-// kill kills the agent, and with it the PID namespace that it is the first
-// process of, and reaps it.
-func (a *agent) kill() {
-	_ = a.cmd.Process.Kill()
-	_ = a.cmd.Wait()
+	r := a.do("try")
+	require.Contains(a.t, []string{"true", "false"}, r)
+	return r == "true"
 }
 
 // zombie kills the agent and waits until it is a zombie, but does not reap it.
@@ -247,61 +195,19 @@ func (a *agent) await() {
 	}
 }
 
-// agentMain is the agent's side.
-func agentMain(args []string) {
-	var c struct {
-		Dir string
-		place
+// enterPlace makes a peer an agent, and returns what it says of itself.
+func enterPlace(s *peerState, config string) string {
+	var p place
+	err := json.Unmarshal([]byte(config), &p)
+	if err == nil {
+		err = p.enter()
 	}
-	if err := json.Unmarshal([]byte(args[0]), &c); err != nil {
-		panic(err)
+	id, err2 := proc.OS().Self()
+	if err = errors.Join(err, err2); err != nil {
+		return answerOf(err)
 	}
-	say := func(r answer, err error) {
-		if err != nil {
-			r.Err = err.Error()
-		}
-		b, _ := json.Marshal(r)
-		fmt.Printf("%s\n", b)
-	}
-	if err := c.enter(); err != nil {
-		say(answer{}, err)
-		return
-	}
-	id, err := proc.OS().Self()
-	say(answer{PID: id.PID, Start: id.Start}, err)
-
-	l := c.lock(c.Dir)
-	serve := func(what string) (r answer, err error) {
-		switch what {
-		case "try":
-			r.OK, err = l.TryLock()
-		case "unlock":
-			err = l.Unlock()
-		case "status":
-			return status(l)
-		case "child":
-			err = startSleeper()
-		case "storm":
-			r.OK, err = storm(l)
-		default:
-			err = errors.New("what?")
-		}
-		return r, err
-	}
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if in.Text() == "leave" {
-			// End the first thread, and go on in another one.
-			go func() {
-				say(answer{}, awaitZombieLeader())
-				for in.Scan() {
-					say(serve(in.Text()))
-				}
-				os.Exit(0)
-			}()
-			_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
-		}
-		say(serve(in.Text()))
-	}
+	s.make = p.lock
+	return fmt.Sprintf("%d %q", id.PID, id.Start)
 }
 
 // enter goes to the place, as far as clone(2) has not done it.
@@ -320,7 +226,7 @@ func (p place) enter() error {
 			return err
 		}
 		// The namespace is entered by whoever is born: here the new program.
-		return syscall.Exec(exe, os.Args, append(os.Environ(), done+"=1", "DIRLOCK_TEST_REEXEC=agent"))
+		return syscall.Exec(exe, os.Args, append(os.Environ(), done+"=1", reexec.Env("peer")))
 	}
 	if p.Flags&unix.CLONE_NEWNS != 0 {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -354,14 +260,6 @@ func (p place) enter() error {
 	return nil
 }
 
-func status(l *lock.DirLock) (r answer, err error) {
-	s, err := l.Status()
-	if lv, ok := s.Owner(); ok {
-		r = answer{OK: true, PID: lv.Owner.PID, State: lv.State.String(), Reason: lv.Reason}
-	}
-	return r, err
-}
-
 // startSleeper starts a child that lives until everybody has closed the standard
 // input that it inherits.
 func startSleeper() error {
@@ -370,7 +268,7 @@ func startSleeper() error {
 		return err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "DIRLOCK_TEST_REEXEC=sleeper")
+	cmd.Env = append(os.Environ(), reexec.Env("sleeper"))
 	cmd.Stdin = os.NewFile(sleeperInput, "sleeper's input")
 	return cmd.Start()
 }
@@ -380,7 +278,7 @@ const sleeperInput = 3
 
 // storm acquires and releases the lock while other goroutines start children,
 // and keeps it at last. All of the children outlive the storm.
-func storm(l *lock.DirLock) (bool, error) {
+func storm(l *lock.DirLock) error {
 	const goroutines, children = 4, 8
 	var wg sync.WaitGroup
 	errs := make(chan error, goroutines)
@@ -397,21 +295,27 @@ func storm(l *lock.DirLock) (bool, error) {
 	over := make(chan struct{})
 	go func() { wg.Wait(); close(over) }()
 	for {
-		ok, err := l.TryLock()
-		if !ok || err != nil {
-			return ok, err
+		if ok, err := l.TryLock(); !ok {
+			return fmt.Errorf("not acquired: %w", err)
 		}
 		select {
 		case err := <-errs:
-			return false, err
+			return err
 		case <-over:
-			return true, nil
+			return nil
 		default:
 		}
 		if err := l.Unlock(); err != nil {
-			return false, err
+			return err
 		}
 	}
+}
+
+// leave ends the first thread of this process, in which it runs, after the rest
+// has begun in another one.
+func leave(rest func(error)) {
+	go func() { rest(awaitZombieLeader()) }()
+	_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
 }
 
 // awaitZombieLeader waits until the first thread of this process has ended.

@@ -26,6 +26,8 @@ var hostile = map[string]struct {
 	"empty":    {func(t *testing.T, path string) { write(t, path, nil) }, nil},
 	"zeroes":   {func(t *testing.T, path string) { write(t, path, make([]byte, 512)) }, nil},
 	"text":     {func(t *testing.T, path string) { write(t, path, []byte(secret)) }, lock.ErrNotRecord},
+	"PID file": {func(t *testing.T, path string) { write(t, path, []byte("4242\n")) }, lock.ErrNotRecord},
+	"JSON":     {func(t *testing.T, path string) { write(t, path, []byte(`{"pid": 4242}`)) }, lock.ErrNotRecord},
 	"binary":   {func(t *testing.T, path string) { write(t, path, []byte("\x7fELF\x00\xff\x1b[2J"+secret)) }, lock.ErrNotRecord},
 	"too long": {func(t *testing.T, path string) { write(t, path, []byte(someRecord+strings.Repeat("x", 5000)+secret)) }, lock.ErrNotRecord},
 	"huge": {func(t *testing.T, path string) {

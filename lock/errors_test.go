@@ -223,18 +223,6 @@ func tree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-func TestErrorUnlock(t *testing.T) {
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	require.NoError(t, err)
-	a, b := lock.New(dir), lock.New(dir)
-	mustTry(t, a, true)
-	wantError(t, b.Unlock(), "unlock", dir, lock.ErrNotHeld)
-	require.NoError(t, a.Check())
-	require.NoError(t, a.Unlock())
-	wantError(t, a.Unlock(), "unlock", dir, lock.ErrNotHeld)
-	require.Empty(t, names(t, dir))
-}
-
 // The panics of Must are the errors themselves.
 func TestMust(t *testing.T) {
 	panicOf := func(f func()) (err error) {
@@ -283,6 +271,6 @@ func TestUnknownState(t *testing.T) {
 	w.set("s")
 	asked := 0
 	self, _ := w.live.Self()
-	l := lock.New("d", lock.WithFS(&w.memFS), lock.WithProcesses(answers{self, proc.State(77), &asked, nil}))
+	l := w.lock(answers{self, proc.State(77), &asked, nil})
 	mustTry(t, l, false)
 }

@@ -40,37 +40,16 @@ func TestRecordOfForeignProcess(t *testing.T) {
 	require.NoError(t, os.WriteFile(level(dir, 0), record(t, pid, "1@"+clock), 0o644))
 	l := lock.New(dir)
 	requireStatus(t, l, "dead", "its PID belongs to another process now")
-	requireTry(t, l, true)
+	mustTry(t, l, true)
 	require.NoError(t, l.Unlock())
 
 	// With a start time that nobody can compare, it may be the one.
 	require.NoError(t, os.WriteFile(level(dir, 0), record(t, pid, "1@0"), 0o644))
 	requireStatus(t, l, "alive", "its start time was taken by another clock")
-	requireTry(t, l, false)
+	mustTry(t, l, false)
 	require.NoError(t, other.Process.Kill())
 	require.Error(t, other.Wait())
-	requireTry(t, l, true)
-}
-
-// Another program has its PID file where L0 should be.
-func TestForeignPIDFile(t *testing.T) {
-	for _, content := range []string{"4242\n", "1", fmt.Sprintf("%d\n", os.Getpid()), "4242 host program\n", "{\"pid\": 4242}"} {
-		dir := localDir(t)
-		require.NoError(t, os.WriteFile(level(dir, 0), []byte(content), 0o644))
-		l := lock.New(dir)
-		_, err := l.TryLock()
-		var re *lock.RecordError
-		require.ErrorAs(t, err, &re)
-		assert.ErrorIs(t, err, lock.ErrNotRecord)
-		assert.Equal(t, level(dir, 0), re.Path)
-		assert.NotContains(t, re.Err.Error(), strings.TrimSpace(content), "foreign content is not shown")
-		after, err := os.ReadFile(level(dir, 0))
-		require.NoError(t, err)
-		assert.Equal(t, content, string(after))
-		names, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		assert.Len(t, names, 1)
-	}
+	mustTry(t, l, true)
 }
 
 // signals are the system calls that send signals.
@@ -100,16 +79,16 @@ func TestNoSignal(t *testing.T) {
 			require.False(t, contender.try())
 			holder.zombie()
 			require.True(t, contender.try())
-			require.Empty(t, contender.tell("unlock").Err)
+			contender.must("unlock", "ok")
 
 			for _, pid := range []string{
-				"1", "2", fmt.Sprint(os.Getpid()), fmt.Sprint(holder.self.PID), "2147483647",
+				"1", "2", fmt.Sprint(os.Getpid()), fmt.Sprint(holder.pid), "2147483647",
 				"0", "-1", "-2", "2147483648", "4294967295", "9223372036854775808", "+1", "x",
 			} {
 				require.NoError(t, os.WriteFile(level(dir, 0), record(t, pid, "1@0"), 0o644))
-				contender.tell("try")
-				contender.tell("status")
-				contender.tell("unlock")
+				contender.do("try")
+				contender.do("state")
+				contender.do("unlock")
 			}
 			require.NoError(t, contender.in.Close()) // it ends
 			require.NoError(t, contender.cmd.Wait())

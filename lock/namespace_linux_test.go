@@ -30,21 +30,16 @@ func TestContainers(t *testing.T) {
 				holder := start(t, dir, pair.holder)
 				contender := start(t, dir, pair.contender)
 				if pair.name == "siblings" {
-					require.Equal(t, 1, holder.self.PID)
-					require.Equal(t, 1, contender.self.PID)
+					require.Equal(t, 1, holder.pid)
+					require.Equal(t, 1, contender.pid)
 				}
 				require.True(t, holder.try())
 
 				assert.False(t, contender.try(), "the holder lives")
-				assert.Equal(t, answer{
-					OK: true, PID: holder.self.PID, State: "alive", Reason: "it holds the kernel's lock on the file",
-				}, contender.tell("status"))
+				assert.Equal(t, fmt.Sprint(holder.pid, " alive: it holds the kernel's lock on the file"), contender.do("state"))
 
 				holder.kill()
-				assert.Equal(t, answer{
-					OK: true, PID: holder.self.PID, State: "dead",
-					Reason: "it ran in another PID namespace, and nobody holds the kernel's lock on the file",
-				}, contender.tell("status"))
+				assert.Equal(t, fmt.Sprint(holder.pid, " dead: it ran in another PID namespace, and nobody holds the kernel's lock on the file"), contender.do("state"))
 				assert.True(t, contender.try(), "the holder is dead")
 			})
 		}
@@ -61,7 +56,7 @@ func TestContainersBlind(t *testing.T) {
 	assert.False(t, contender.try())
 	holder.kill()
 	assert.False(t, contender.try())
-	assert.Equal(t, "unknown", contender.tell("status").State)
+	assert.Contains(t, contender.do("state"), " unknown: ")
 }
 
 // Two processes have mounted one file system twice, as containers do over a
@@ -86,14 +81,11 @@ func TestMountedTwice(t *testing.T) {
 		require.True(t, holder.try())
 		assert.False(t, same.try(), "the holder lives")
 		assert.False(t, other.try(), "the holder lives")
-		assert.Equal(t, answer{
-			OK: true, PID: 1, State: "unknown",
-			Reason: "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here",
-		}, other.tell("status"))
+		assert.Equal(t, "1 unknown: it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here", other.do("state"))
 		holder.kill()
 		assert.False(t, other.try(), "the holder may live")
 		assert.True(t, same.try(), "the holder is dead")
-		require.Empty(t, same.tell("unlock").Err)
+		same.must("unlock", "ok")
 	})
 	t.Run("start time not known", func(t *testing.T) {
 		holder := start(t, dirs["merged"], network(place{Boottime: 1_000_000}))
@@ -133,7 +125,7 @@ func TestContainerRestarts(t *testing.T) {
 	dir := localDir(t)
 	for range 20 {
 		c := start(t, dir, container)
-		require.Equal(t, 1, c.self.PID)
+		require.Equal(t, 1, c.pid)
 		require.True(t, c.try())
 		c.kill()
 	}
@@ -205,8 +197,8 @@ func TestForeignProcfs(t *testing.T) {
 	t.Run("blind", func(t *testing.T) {
 		dir := localDir(t)
 		holder, contender := start(t, dir, second.blind()), start(t, dir, lost.blind())
-		require.NotEqual(t, 1, holder.self.PID)
-		require.Equal(t, 1, contender.self.PID)
+		require.NotEqual(t, 1, holder.pid)
+		require.Equal(t, 1, contender.pid)
 		require.True(t, holder.try())
 		assert.False(t, contender.try(), "the holder lives")
 	})

@@ -70,7 +70,7 @@ func TestNetworkRecordIsSentFirst(t *testing.T) {
 		"strace", "-f", "-qq", "-o", trace, "-e", "trace=pwrite64,fsync,link,linkat,renameat2", "-e", "signal=none",
 	}})
 	require.True(t, holder.try())
-	require.Empty(t, holder.tell("unlock").Err)
+	holder.must("unlock", "ok")
 	require.NoError(t, holder.in.Close()) // it ends
 	require.NoError(t, holder.cmd.Wait())
 

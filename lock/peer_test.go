@@ -35,7 +35,7 @@ func init() {
 // A peer is a process that does what a test tells it, a line at a time, and
 // answers each with a line.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Scanner
@@ -43,7 +43,7 @@ type peer struct {
 }
 
 // startPeer starts a peer that has a handle on dir.
-func startPeer(t *testing.T, dir string, change ...func(*exec.Cmd)) *peer {
+func startPeer(t testing.TB, dir string, change ...func(*exec.Cmd)) *peer {
 	t.Helper()
 	a := &peer{t: t, cmd: reexec.Command(t, "peer", dir)}
 	for _, c := range change {
@@ -55,7 +55,11 @@ func startPeer(t *testing.T, dir string, change ...func(*exec.Cmd)) *peer {
 	out, err := a.cmd.StdoutPipe()
 	require.NoError(t, err)
 	a.out = bufio.NewScanner(out)
-	require.NoError(t, a.cmd.Start())
+	if err := a.cmd.Start(); errors.Is(err, fs.ErrPermission) {
+		t.Skip("needs the privilege to make namespaces: ", err)
+	} else {
+		require.NoError(t, err)
+	}
 	t.Cleanup(a.kill)
 	return a
 }
@@ -101,14 +105,17 @@ func (a *peer) reap() {
 
 // peerState is what a peer knows.
 type peerState struct {
+	dir   string
 	lock  *lock.DirLock
+	make  func(dir string, opts ...lock.Option) *lock.DirLock
 	steps atomic.Int64 // until at is called, if positive
 	at    func()
 	ops   atomic.Int64 // since new
 }
 
 func (s *peerState) new(dir string) {
-	s.lock = lock.New(dir, lock.WithFS(step.FS(osfs.New(), func(step.Op) error {
+	s.dir = dir
+	s.lock = s.make(dir, lock.WithFS(step.FS(osfs.New(), func(step.Op) error {
 		s.ops.Add(1)
 		if s.at != nil && s.steps.Add(-1) == 0 {
 			s.at()
@@ -146,7 +153,7 @@ var peerCommands = map[string]func(s *peerState, arg string) string{
 	},
 	// forget drops the handle, and lets the garbage collector look for it.
 	"forget": func(s *peerState, _ string) string {
-		*s = peerState{}
+		*s = peerState{make: s.make}
 		for range 5 {
 			runtime.GC()
 		}
@@ -161,7 +168,7 @@ var peerCommands = map[string]func(s *peerState, arg string) string{
 		if !ok {
 			return "free"
 		}
-		return lv.State.String() + ": " + lv.Reason
+		return fmt.Sprintf("%d %v: %s", lv.Owner.PID, lv.State, lv.Reason)
 	},
 	// crash DIR: another process acquires the lock of DIR, and dies with it.
 	"crash": func(_ *peerState, dir string) string {
@@ -204,12 +211,32 @@ func (s *peerState) setSteps(n string) string {
 	return answerOf(err)
 }
 
+// What a peer can do on Linux only: be in a place, and end its first thread.
+var (
+	peerPlace func(s *peerState, config string) string
+	peerLeave func(rest func(error))
+)
+
+// peerMain is the peer's side. It has a handle on the first argument.
 func peerMain(args []string) {
-	s := &peerState{}
+	s := &peerState{make: lock.New}
+	if len(args) > 1 {
+		fmt.Println(peerPlace(s, args[1]))
+	}
 	s.new(args[0])
-	in := bufio.NewScanner(os.Stdin)
+	s.serve(bufio.NewScanner(os.Stdin))
+}
+
+func (s *peerState) serve(in *bufio.Scanner) {
 	for in.Scan() {
 		name, arg, _ := strings.Cut(in.Text(), " ")
+		if name == "leave" {
+			peerLeave(func(err error) {
+				fmt.Println(answerOf(err))
+				s.serve(in)
+				os.Exit(0)
+			})
+		}
 		command, ok := peerCommands[name]
 		if !ok {
 			fmt.Println("no such command")
@@ -241,6 +268,9 @@ var sentinels = map[string]error{
 	"ErrUnsupported": errors.ErrUnsupported,
 	"ErrNotHeld":     lock.ErrNotHeld,
 	"ErrLost":        lock.ErrLost,
+	"ErrAlive":       lock.ErrAlive,
+	"ErrOtherOwner":  lock.ErrOtherOwner,
+	"ErrVersion":     lock.ErrVersion,
 	"ErrNotRecord":   lock.ErrNotRecord,
 	"ErrNotRegular":  fsys.ErrNotRegular,
 }

@@ -25,18 +25,12 @@ func eachSight(t *testing.T, test func(*testing.T, view)) {
 // requireStatus requires what is known of the owner of the directory.
 func requireStatus(t *testing.T, l *lock.DirLock, state, reason string) {
 	t.Helper()
-	r, err := status(l)
+	s, err := l.Status()
 	require.NoError(t, err)
-	require.True(t, r.OK, "nobody owns the directory")
-	require.Equal(t, state, r.State, r.Reason)
-	require.Contains(t, r.Reason, reason)
-}
-
-func requireTry(t *testing.T, l *lock.DirLock, want bool) {
-	t.Helper()
-	ok, err := l.TryLock()
-	require.NoError(t, err)
-	require.Equal(t, want, ok)
+	lv, ok := s.Owner()
+	require.True(t, ok, "nobody owns the directory")
+	require.Equal(t, state, lv.State.String(), lv.Reason)
+	require.Contains(t, lv.Reason, reason)
 }
 
 func TestDeadProcess(t *testing.T) {
@@ -44,10 +38,10 @@ func TestDeadProcess(t *testing.T) {
 		dir := localDir(t)
 		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
 		require.True(t, holder.try())
-		requireTry(t, contender, false)
+		mustTry(t, contender, false)
 		holder.kill()
 		requireStatus(t, contender, "dead", "no process has this PID")
-		requireTry(t, contender, true)
+		mustTry(t, contender, true)
 	})
 }
 
@@ -61,9 +55,9 @@ func TestPIDReused(t *testing.T) {
 		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
 		require.True(t, holder.try())
 		holder.kill()
-		other := startWithPID(t, holder.self)
+		other := startWithPID(t, holder)
 		requireStatus(t, contender, "dead", "its PID belongs to another process now")
-		requireTry(t, contender, true)
+		mustTry(t, contender, true)
 		require.NoError(t, other.Process.Kill())
 		require.Error(t, other.Wait())
 	}
@@ -72,25 +66,25 @@ func TestPIDReused(t *testing.T) {
 // startWithPID starts a process that has the PID of a dead one, but another
 // start time. The kernel gives the next process the number after ns_last_pid; a
 // thread that is started at the same time can take it.
-func startWithPID(t *testing.T, dead answer) *exec.Cmd {
+func startWithPID(t *testing.T, dead *agent) *exec.Cmd {
 	t.Helper()
-	ticks, _, _ := strings.Cut(dead.Start, "@")
+	ticks, _, _ := strings.Cut(dead.start, "@")
 	require.NotEmpty(t, ticks)
 	for range 1000 {
-		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(dead.PID-1)), 0); err != nil {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(dead.pid-1)), 0); err != nil {
 			t.Skip(err)
 		}
 		cmd := exec.CommandContext(t.Context(), "sleep", "1000")
 		require.NoError(t, cmd.Start())
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
 		require.NoError(t, err)
-		if cmd.Process.Pid == dead.PID && !strings.Contains(string(stat), " "+ticks+" ") {
+		if cmd.Process.Pid == dead.pid && !strings.Contains(string(stat), " "+ticks+" ") {
 			return cmd
 		}
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
 	}
-	t.Fatalf("PID %d was never given to a new process", dead.PID)
+	t.Fatalf("PID %d was never given to a new process", dead.pid)
 	return nil
 }
 
@@ -102,7 +96,7 @@ func TestZombie(t *testing.T) {
 		require.True(t, holder.try())
 		holder.zombie()
 		requireStatus(t, contender, "dead", "it has ended, and its parent has not reaped it")
-		requireTry(t, contender, true)
+		mustTry(t, contender, true)
 	})
 }
 
@@ -113,17 +107,17 @@ func TestZombieLeader(t *testing.T) {
 		dir := localDir(t)
 		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
 		require.True(t, holder.try())
-		require.Empty(t, holder.tell("leave").Err)
+		holder.must("leave", "ok")
 		if v.Blind {
 			requireStatus(t, contender, "alive", "its first thread has ended, but others run")
 		} else {
 			requireStatus(t, contender, "alive", "it holds the kernel's lock on the file")
 		}
-		requireTry(t, contender, false)
+		mustTry(t, contender, false)
 
 		holder.zombie()
 		requireStatus(t, contender, "dead", "it has ended, and its parent has not reaped it")
-		requireTry(t, contender, true)
+		mustTry(t, contender, true)
 	})
 }
 
@@ -132,11 +126,11 @@ func TestZombieLeaderAcquires(t *testing.T) {
 	eachSight(t, func(t *testing.T, v view) {
 		dir := localDir(t)
 		holder, contender := start(t, dir, place{view: v}), v.lock(dir)
-		require.Empty(t, holder.tell("leave").Err)
+		holder.must("leave", "ok")
 		require.True(t, holder.try())
-		requireTry(t, contender, false)
+		mustTry(t, contender, false)
 		holder.zombie()
-		requireTry(t, contender, true)
+		mustTry(t, contender, true)
 	})
 }
 
@@ -160,10 +154,10 @@ func TestHiddenProcess(t *testing.T) {
 		contender := start(t, dir, p)
 		require.True(t, holder.try())
 		assert.False(t, contender.try(), "the holder lives")
-		r := contender.tell("status")
-		assert.Equal(t, "alive", r.State)
+		r := contender.do("state")
+		assert.Contains(t, r, " alive: ")
 		if v.Blind {
-			assert.Equal(t, "a process has this PID, but its start time cannot be read", r.Reason)
+			assert.Contains(t, r, "a process has this PID, but its start time cannot be read")
 		}
 		holder.zombie()
 		if len(p.Under) > 0 {
@@ -171,13 +165,13 @@ func TestHiddenProcess(t *testing.T) {
 			continue
 		}
 		assert.True(t, contender.try(), "the holder is dead")
-		require.Empty(t, contender.tell("unlock").Err)
+		contender.must("unlock", "ok")
 
 		holder = start(t, dir, place{view: v})
 		require.True(t, holder.try())
 		holder.kill()
 		if !v.Blind {
-			startWithPID(t, holder.self)
+			startWithPID(t, holder)
 		}
 		assert.True(t, contender.try(), "the holder is dead and reaped, and its PID used again, which only the file's lock shows")
 	}
@@ -192,16 +186,16 @@ func TestTimeNamespace(t *testing.T) {
 			dir := localDir(t)
 			pair[0].view, pair[1].view = v, v
 			holder, contender := start(t, dir, pair[0]), start(t, dir, pair[1])
-			_, clock, _ := strings.Cut(holder.self.Start, "@")
-			if strings.HasSuffix(contender.self.Start, "@"+clock) {
+			_, clock, _ := strings.Cut(holder.start, "@")
+			if strings.HasSuffix(contender.start, "@"+clock) {
 				t.Skip("this kernel enters a time namespace by fork only")
 			}
 			require.True(t, holder.try())
 			assert.False(t, contender.try(), "the holder lives")
-			r := contender.tell("status")
-			assert.Equal(t, "alive", r.State)
+			r := contender.do("state")
+			assert.Contains(t, r, " alive: ")
 			if v.Blind {
-				assert.Contains(t, r.Reason, "its start time was taken by another clock")
+				assert.Contains(t, r, "its start time was taken by another clock")
 			}
 			holder.zombie()
 			assert.True(t, contender.try(), "the holder is dead")
@@ -209,32 +203,23 @@ func TestTimeNamespace(t *testing.T) {
 	})
 }
 
-// Children that the holder starts, even while it acquires the lock, do not keep
-// the lock when the holder is dead.
+// Children that the holder starts while it acquires the lock do not keep the lock
+// when the holder is dead. TestProcessChild has one that starts later.
 func TestChildren(t *testing.T) {
-	for _, how := range []string{"child", "storm"} {
-		t.Run(how, func(t *testing.T) {
-			dir := localDir(t)
-			r, w, err := os.Pipe()
-			require.NoError(t, err)
-			defer w.Close() // the children end
-			holder := startWith(t, dir, host, r)
-			require.NoError(t, r.Close())
-			if how == "child" {
-				require.True(t, holder.try())
-			}
-			got := holder.tell(how)
-			require.Empty(t, got.Err)
-			require.Equal(t, how == "storm", got.OK)
+	dir := localDir(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer w.Close() // the children end
+	holder := start(t, dir, host, r)
+	require.NoError(t, r.Close())
+	holder.must("storm", "ok")
 
-			contender := lock.New(dir)
-			requireTry(t, contender, false)
-			holder.kill()
-			requireTry(t, contender, true)
+	contender := lock.New(dir)
+	mustTry(t, contender, false)
+	holder.kill()
+	mustTry(t, contender, true)
 
-			// They do live: nobody could read what is written here otherwise.
-			_, err = fmt.Fprintln(w, strings.Repeat("x", 10))
-			require.NoError(t, err)
-		})
-	}
+	// They do live: nobody could read what is written here otherwise.
+	_, err = fmt.Fprintln(w, strings.Repeat("x", 10))
+	require.NoError(t, err)
 }

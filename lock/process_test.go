@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +14,6 @@ import (
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/osfs"
-	"github.com/dirlock/dirlock/internal/testutil/step"
 	"github.com/dirlock/dirlock/lock"
 )
 
@@ -286,39 +282,4 @@ func TestProcessGoroutinesRecover(t *testing.T) {
 		}
 		require.Empty(t, names(t, dir))
 	}
-}
-
-// The number of operations of a file system that a real acquisition takes.
-func TestProcessSteps(t *testing.T) {
-	dir := t.TempDir()
-	var ops []string
-	l := lock.New(dir, lock.WithFS(step.FS(osfs.New(), func(op step.Op) error {
-		ops = append(ops, op.String())
-		return nil
-	})))
-	lock.SetMaxGap(l, 2)
-	mustTry(t, l, true)
-	require.NoError(t, l.Unlock())
-	require.Equal(t, "read L0, witnesses, create L0, intact L0, remove L0, close", strings.Join(ops, ", "))
-
-	putStale(t, dir, 0)
-	ops = nil
-	mustTry(t, l, true)
-	require.Equal(t, "read L0, witnesses, create L1, read L0, replace L1 L0, read L1, read L2, sweep", strings.Join(ops, ", "))
-	require.NoError(t, l.Unlock())
-}
-
-// Names that are not levels are left alone, by recovery and by Unlock.
-func TestProcessOtherFiles(t *testing.T) {
-	dir := t.TempDir()
-	putStale(t, dir, 0, 1)
-	others := []string{"L", "L01", "LICENSE", "data", ".dirlock", ".hidden"}
-	slices.Sort(others)
-	for _, name := range others {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o600))
-	}
-	l := lock.New(dir)
-	mustTry(t, l, true)
-	require.NoError(t, l.Unlock())
-	require.Equal(t, others, func() []string { n := names(t, dir); slices.Sort(n); return n }())
 }

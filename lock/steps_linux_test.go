@@ -63,9 +63,6 @@ func init() {
 		}
 		return answerOf(err)
 	}
-	peerCommands["mountproc"] = func(_ *peerState, _ string) string {
-		return answerOf(unix.Mount("proc", "/proc", "proc", 0, ""))
-	}
 	// mount DIR OPTIONS: a tmpfs.
 	peerCommands["mount"] = func(_ *peerState, arg string) string {
 		dir, options, _ := strings.Cut(arg, " ")
@@ -286,48 +283,6 @@ func TestProcessRenamed(t *testing.T) {
 	holder.must("check", "ok")
 	holder.must("unlock", "ok")
 	other.must("try", "true")
-}
-
-// Across PID namespaces the kernel's lock on the file decides, though every
-// container has a process of the same number. A forgotten handle keeps it.
-func TestProcessNamespaces(t *testing.T) {
-	needRoot(t)
-	container := func(c *exec.Cmd) {
-		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
-	}
-	start := func(t *testing.T, dir string) *peer {
-		a := startPeer(t, dir, container)
-		a.must("mountproc", "ok")
-		a.must("new "+dir, "ok")
-		return a
-	}
-	t.Run("holder outside", func(t *testing.T) {
-		dir := t.TempDir()
-		holder := startPeer(t, dir)
-		holder.must("try", "true")
-		holder.must("forget", "ok")
-		inside := start(t, dir)
-		inside.must("try", "false")
-		require.Contains(t, inside.do("state"), "alive")
-		holder.kill()
-		inside.must("try", "true")
-		inside.must("unlock", "ok")
-		require.Empty(t, names(t, dir))
-	})
-	t.Run("holder inside", func(t *testing.T) {
-		dir := t.TempDir()
-		holder := start(t, dir)
-		holder.must("try", "true")
-		holder.must("forget", "ok")
-		mustTry(t, lock.New(dir), false)
-		twin := start(t, dir) // PID 1 as well
-		twin.must("try", "false")
-		holder.kill()
-		require.Contains(t, twin.do("state"), "dead")
-		twin.must("try", "true")
-		twin.kill()
-		mustTake(t, dir)
-	})
 }
 
 // A process is killed in the middle of operations, too: at every system call on

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,203 +18,45 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 	"github.com/dirlock/dirlock/proc/proctest"
 )
 
-// waitDisk is a directory in memory, whose events a test can delay and drop,
-// and whose traffic it can count. Each process of a test has a waitFS of its
-// own, so that it has a queue of its own.
+// waitDisk is a disk that counts what its users do to the level files. Each
+// process has a queue of its own.
 type waitDisk struct {
-	mu       sync.Mutex
-	files    map[string]*waitFile
-	subs     map[chan struct{}]*waitFile
-	serial   uint64
-	reads    int
-	notifies int
-	prepared int // what was made ready, and not used up or closed
-
-	late      time.Duration // after a change, the event comes
-	drop      bool          // events
-	notifyErr error
-	witnesses bool
-	remote    bool              // other machines can reach it
-	onRead    func(name string) // without mu
-	onNotify  func()            // the same
+	*memfs.Disk
+	mu      sync.Mutex
+	reads   int
+	watches int
+	onRead  func() // without mu
+	onWatch func() error
 }
 
-type waitFile struct {
-	disk *waitDisk
-	id   uint64
-	data []byte
-	open bool
-}
-
-type waitFS struct{ disk *waitDisk }
-
-type waitDir struct{ *waitDisk }
-
-func newWaitDisk() *waitDisk {
-	return &waitDisk{files: map[string]*waitFile{}, subs: map[chan struct{}]*waitFile{}}
-}
-
-func (f *waitFS) Dir(string) (fsys.Dir, error) { return waitDir{f.disk}, nil }
-
-func (d waitDir) Path() string { return "/dir" }
-
-func (d waitDir) fail(op, name string, err error) error {
-	return &fs.PathError{Op: op, Path: "/dir/" + name, Err: err}
-}
-
-func (d waitDir) Create(name string, data []byte) (fsys.File, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.files[name] != nil {
-		return nil, d.fail("create", name, fs.ErrExist)
-	}
-	d.serial++
-	f := &waitFile{disk: d.waitDisk, id: d.serial, data: slices.Clone(data), open: true}
-	d.files[name] = f
-	return f, nil
-}
-
-func (d waitDir) Prepare(int) (fsys.Prepared, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.prepared++
-	return waitPrepared{d}, nil
-}
-
-type waitPrepared struct{ d waitDir }
-
-func (p waitPrepared) CreateIn(_ fsys.Dir, name string, data []byte) (fsys.File, error) {
-	f, err := p.d.Create(name, data)
-	if err == nil {
-		_ = p.Close()
-	}
-	return f, err
-}
-
-func (p waitPrepared) Close() error {
-	p.d.mu.Lock()
-	defer p.d.mu.Unlock()
-	p.d.prepared--
-	return nil
-}
-
-func (d waitDir) Read(name string) (fsys.Snapshot, error) {
-	if d.onRead != nil {
-		d.onRead(name)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.reads++
-	f := d.files[name]
-	if f == nil {
-		return fsys.Snapshot{}, d.fail("read", name, fs.ErrNotExist)
-	}
-	s := fsys.Snapshot{Data: slices.Clone(f.data), ID: fsys.ID{f.id}}
-	if d.witnesses {
-		s.Witness = fsys.Free
-		if f.open {
-			s.Witness = fsys.Held
-		}
-	}
-	return s, nil
-}
-
-func (d waitDir) Replace(oldname, newname string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.files[oldname]
-	if f == nil {
-		return d.fail("replace", newname, fs.ErrNotExist)
-	}
-	d.changed(f)
-	d.changed(d.files[newname])
-	d.files[newname] = f
-	delete(d.files, oldname)
-	return nil
-}
-
-func (d waitDir) Remove(name string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.files[name] == nil {
-		return d.fail("remove", name, fs.ErrNotExist)
-	}
-	d.changed(d.files[name])
-	delete(d.files, name)
-	return nil
-}
-
-func (d waitDir) List(prefix string) ([]string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var names []string
-	for name := range d.files {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-func (d waitDir) Witnesses() (fsys.Witness, error) {
-	if !d.witnesses {
-		return fsys.NoWitness, nil
-	}
-	return fsys.Held, nil
-}
-
-func (d waitDir) Locate() (fsys.Location, error) { return fsys.Location{Local: !d.remote}, nil }
-
-func (d waitDir) Watch(name string) (<-chan struct{}, func(), error) {
-	if d.onNotify != nil {
-		d.onNotify()
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.notifyErr != nil {
-		return nil, nil, d.fail("notify", name, d.notifyErr)
-	}
-	if d.files[name] == nil {
-		return nil, nil, d.fail("notify", name, fs.ErrNotExist)
-	}
-	c := make(chan struct{}, 1)
-	d.subs[c] = d.files[name]
-	d.notifies++
-	return c, func() {
+func newWaitDisk(options ...memfs.Option) *waitDisk {
+	options = append([]memfs.Option{memfs.Witness(fsys.NoWitness)}, options...)
+	d := &waitDisk{Disk: memfs.New(dirPath, options...)}
+	d.Before(func(op memfs.Op) error {
 		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.subs, c)
-	}, nil
-}
-
-func (d *waitDisk) changed(f *waitFile) {
-	if d.drop {
-		return
-	}
-	for c, of := range d.subs {
-		if of != f {
-			continue
+		onRead, onWatch := d.onRead, d.onWatch
+		switch op.Name {
+		case "read":
+			d.reads++
+		case "watch":
+			d.watches++
 		}
-		time.AfterFunc(d.late, func() {
-			select {
-			case c <- struct{}{}:
-			default:
-			}
-		})
-	}
-}
-
-// watches returns what the waiters have taken, and not given back: a watch and a
-// prepared file each.
-func (d *waitDisk) watches() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.subs) + d.prepared
+		d.mu.Unlock()
+		switch {
+		case op.Name == "read" && onRead != nil:
+			onRead()
+		case op.Name == "watch" && onWatch != nil:
+			return onWatch()
+		}
+		return nil
+	})
+	return d
 }
 
 func (d *waitDisk) looks() int {
@@ -224,17 +65,12 @@ func (d *waitDisk) looks() int {
 	return d.reads
 }
 
-func (f *waitFile) Intact(name string) (bool, error) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	return f.disk.files[name] == f, nil
-}
-
-func (f *waitFile) Close() error {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	f.open = false
-	return nil
+// idle checks that waiters have given back all that they took.
+func (d *waitDisk) idle(t *testing.T) {
+	t.Helper()
+	u := d.Usage()
+	require.Zero(t, u.Watches)
+	require.Zero(t, u.Prepared)
 }
 
 // waitLog counts the messages of a lock.
@@ -272,7 +108,7 @@ func (w *waitLog) polling() (found []string) {
 
 // process returns the lock as a process of its own has it.
 func (d *waitDisk) process(p proc.Table, opts ...lock.Option) *lock.DirLock {
-	return lock.New("/dir", append([]lock.Option{lock.WithFS(&waitFS{d}), lock.WithProcesses(p)}, opts...)...)
+	return lock.New(dirPath, append([]lock.Option{lock.WithFS(d.As(p)), lock.WithProcesses(p)}, opts...)...)
 }
 
 // waitFor starts a Lock, and returns what tells how long it took.
@@ -298,7 +134,7 @@ func TestLockWakesAtRelease(t *testing.T) {
 		require.NoError(t, a.Unlock())
 		require.Zero(t, took(), "no beat of any kind")
 		require.NoError(t, b.Unlock())
-		require.Zero(t, disk.watches())
+		disk.idle(t)
 	})
 }
 
@@ -309,12 +145,12 @@ func TestLockIsReadyForTheRelease(t *testing.T) {
 		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
 		took := waitFor(t, b)
-		require.Equal(t, 1, disk.prepared)
+		require.Equal(t, 1, disk.Usage().Prepared)
 		looks := disk.looks()
 		require.NoError(t, a.Unlock())
 		require.Zero(t, took())
 		require.Equal(t, looks, disk.looks())
-		require.Zero(t, disk.prepared)
+		require.Zero(t, disk.Usage().Prepared)
 		require.NoError(t, b.Unlock())
 	})
 }
@@ -323,8 +159,7 @@ func TestLockIsReadyForTheRelease(t *testing.T) {
 // recovery as well.
 func TestLockIsReadyAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proctest.NewFake()
-		disk.late = time.Millisecond
+		disk, procs := newWaitDisk(memfs.LateEvents(time.Millisecond)), proctest.NewFake()
 		a, c := disk.process(procs.Start("a")), procs.Start("c")
 		b := disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
@@ -332,14 +167,14 @@ func TestLockIsReadyAgain(t *testing.T) {
 		require.NoError(t, a.Unlock())
 		require.NoError(t, disk.process(c).Lock())
 		time.Sleep(time.Second)
-		require.Equal(t, 1, disk.prepared)
+		require.Equal(t, 1, disk.Usage().Prepared)
 		c.Kill()
 		require.Less(t, took(), time.Second+10*time.Millisecond)
-		require.Zero(t, disk.prepared)
+		require.Zero(t, disk.Usage().Prepared)
 		require.NoError(t, b.Check())
 		require.NoError(t, b.Unlock())
-		require.Zero(t, disk.watches())
-		require.Empty(t, disk.files)
+		disk.idle(t)
+		require.Empty(t, disk.Names(dirPath))
 	})
 }
 
@@ -358,7 +193,7 @@ func TestLockWakesAtDeath(t *testing.T) {
 				end(p)
 				require.Zero(t, took())
 				require.NoError(t, b.Unlock())
-				require.Zero(t, disk.watches())
+				disk.idle(t)
 			})
 		})
 	}
@@ -372,13 +207,14 @@ func TestLockReleasedBeforeTheWatch(t *testing.T) {
 				disk, procs := newWaitDisk(), proctest.NewFake()
 				a, b, c := disk.process(procs.Start("a")), disk.process(procs.Start("b")), disk.process(procs.Start("c"))
 				require.NoError(t, a.Lock())
-				disk.onNotify = func() {
-					disk.onNotify = nil
+				disk.onWatch = func() error {
+					disk.onWatch = nil
 					assert.NoError(t, a.Unlock())
 					if next != "free" {
 						assert.NoError(t, c.Lock())
 						time.AfterFunc(time.Minute, func() { assert.NoError(t, c.Unlock()) })
 					}
+					return nil
 				}
 				start := time.Now()
 				require.NoError(t, b.Lock())
@@ -424,8 +260,7 @@ func TestLockSurvivesLostEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, procs := newWaitDisk(), proctest.NewFake()
-				disk.drop = true
+				disk, procs := newWaitDisk(memfs.LostEvents(true)), proctest.NewFake()
 				p := procs.Start("a")
 				a, b := disk.process(p), disk.process(deaf{procs.Start("b")})
 				require.NoError(t, a.Lock())
@@ -455,7 +290,7 @@ func TestLockPollsWithoutEvents(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				disk, procs, log := newWaitDisk(), proctest.NewFake(), &waitLog{}
-				disk.notifyErr = test.events
+				disk.onWatch = func() error { return test.events }
 				a, c := disk.process(procs.Start("a")), disk.process(procs.Start("c"))
 				p := procs.Start("b")
 				b := disk.process(p, append(test.opts, lock.WithLogger(slog.New(log)))...)
@@ -516,16 +351,14 @@ func TestLockPollingIsBounded(t *testing.T) {
 // witness tells, to those who ask.
 func TestLockPollsForAnotherNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs, log := newWaitDisk(), proctest.NewFake(), &waitLog{}
-		disk.witnesses = true
-		a := disk.process(procs.Container().Start("a"))
+		disk, procs, log := newWaitDisk(memfs.Witness(fsys.Held)), proctest.NewFake(), &waitLog{}
+		p := procs.Container().Start("a")
+		a := disk.process(p)
 		b := disk.process(procs.Start("b"), lock.WithLogger(slog.New(log)))
 		require.NoError(t, a.Lock())
 		took := waitFor(t, b)
 		time.Sleep(time.Minute)
-		disk.mu.Lock()
-		disk.files["L0"].open = false
-		disk.mu.Unlock()
+		p.Kill()
 		require.LessOrEqual(t, took()-time.Minute, 100*time.Millisecond)
 		require.Len(t, log.polling(), 1)
 
@@ -550,20 +383,18 @@ func TestLockWaitsQuietly(t *testing.T) {
 			_ = d.process(procs.Start("a")).Lock()
 		}, 2*60*60/5 + 10},
 		{"another machine", func(d *waitDisk, procs *proctest.Fake) {
-			d.remote = true
+			d.Set(memfs.Network())
 			_ = d.process(procs.Machine("far").Start("a")).Lock()
 		}, 60*60*20 + 20},
 		{"incomplete record", func(d *waitDisk, _ *proctest.Fake) {
-			d.remote = true
-			_, _ = waitDir{d}.Create("L0", nil)
+			d.Set(memfs.Network())
+			d.Put(at("L0"), nil)
 		}, 60*60*20 + 20},
 		{"stopped in the middle of a recovery", func(d *waitDisk, procs *proctest.Fake) {
+			_ = d.process(procs.Start("stopped")).Lock()
+			d.Move(at("L0"), at("L1"))
 			p := procs.Start("dead")
 			_ = d.process(p).Lock()
-			l0 := d.files["L0"]
-			d.files = map[string]*waitFile{}
-			_ = d.process(procs.Start("stopped")).Lock()
-			d.files = map[string]*waitFile{"L0": l0, "L1": d.files["L0"]}
 			p.Kill()
 		}, (2*60*60/5 + 10) * 8 * 3},
 	} {
@@ -576,7 +407,7 @@ func TestLockWaitsQuietly(t *testing.T) {
 				defer cancel()
 				require.ErrorIs(t, l.LockContext(ctx), context.DeadlineExceeded)
 				require.LessOrEqual(t, disk.looks(), test.looks)
-				require.Zero(t, disk.watches())
+				disk.idle(t)
 			})
 		})
 	}
@@ -589,23 +420,21 @@ func TestLockWithOwnersThatChange(t *testing.T) {
 		disk, procs := newWaitDisk(), proctest.NewFake()
 		p := procs.Start("a")
 		looks := 0
-		disk.onRead = func(string) {
+		disk.onRead = func() {
 			if looks++; looks > 100_000 {
 				panic("it spins")
 			}
 			next := newWaitDisk()
 			_ = next.process(p).Lock()
-			disk.mu.Lock()
-			disk.files["L0"] = next.files["L0"]
-			disk.mu.Unlock()
+			disk.Put(at("L0"), []byte(next.Entries(dirPath)["L0"].Data))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		l := disk.process(procs.Start("b"))
 		require.ErrorIs(t, l.LockContext(ctx), context.DeadlineExceeded)
 		require.Less(t, looks, 1000)
-		require.LessOrEqual(t, disk.notifies, 1)
-		require.Zero(t, disk.watches())
+		require.LessOrEqual(t, disk.watches, 1)
+		disk.idle(t)
 	})
 }
 
@@ -613,7 +442,7 @@ func TestLockWithOwnersThatChange(t *testing.T) {
 func TestLockWhenTheWatchComesTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, procs := newWaitDisk(), proctest.NewFake()
-		disk.notifyErr = fs.ErrNotExist
+		disk.onWatch = func() error { return fs.ErrNotExist }
 		require.NoError(t, disk.process(procs.Start("a")).Lock())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -647,7 +476,7 @@ func TestLockContextThatIsDone(t *testing.T) {
 			var pathErr *fs.PathError
 			require.ErrorAs(t, err, &pathErr)
 			require.ErrorIs(t, l.Check(), lock.ErrNotHeld)
-			require.Empty(t, disk.files)
+			require.Empty(t, disk.Names(dirPath))
 			require.Zero(t, disk.looks())
 		})
 	}
@@ -671,9 +500,9 @@ func TestLockContextCancelled(t *testing.T) {
 				cancel()
 				wg.Wait()
 				require.Zero(t, time.Since(start))
-				require.Zero(t, disk.watches())
+				disk.idle(t)
 				require.Zero(t, lock.Queues())
-				require.Len(t, disk.files, 1)
+				require.Len(t, disk.Names(dirPath), 1)
 				require.NoError(t, a.Check())
 				require.NoError(t, a.Unlock())
 			})
@@ -704,8 +533,8 @@ func TestLockContextCancelledAtAcquisition(t *testing.T) {
 				require.ErrorIs(t, err, context.Canceled)
 				require.ErrorIs(t, b.Check(), lock.ErrNotHeld)
 			}
-			require.Empty(t, disk.files)
-			require.Zero(t, disk.watches())
+			require.Empty(t, disk.Names(dirPath))
+			disk.idle(t)
 		})
 	}
 	t.Logf("%d got it, %d gave up", got, gaveUp)
@@ -719,10 +548,10 @@ func TestLockInLine(t *testing.T) {
 		holder := disk.process(procs.Start("a"))
 		require.NoError(t, holder.Lock())
 
-		p, shared := procs.Start("b"), &waitFS{disk}
+		p := procs.Start("b")
 		var handles []*lock.DirLock
 		for range 5 {
-			handles = append(handles, lock.New("/dir", lock.WithFS(shared), lock.WithProcesses(p)))
+			handles = append(handles, disk.process(p))
 		}
 		const waiters = 50
 		var order []int
@@ -737,15 +566,15 @@ func TestLockInLine(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		require.Equal(t, 2, disk.watches())
+		assert.Equal(t, memfs.Usage{Watches: 1, Prepared: 1, Files: 1, Dirs: 1}, disk.Usage(), "of them and the holder")
 		require.Less(t, disk.looks(), 10)
 		require.NoError(t, holder.Unlock())
 		wg.Wait()
 		require.Len(t, order, waiters)
 		require.True(t, slices.IsSorted(order), "first come, first served: %v", order)
-		require.Zero(t, disk.watches())
+		disk.idle(t)
 		require.Zero(t, lock.Queues())
-		require.Empty(t, disk.files)
+		require.Empty(t, disk.Names(dirPath))
 	})
 }
 
@@ -759,7 +588,7 @@ func TestLockCrowdSpreadsOut(t *testing.T) {
 		require.NoError(t, holder.Lock())
 
 		looks := map[time.Time]int{}
-		disk.onRead = func(string) {
+		disk.onRead = func() {
 			disk.mu.Lock()
 			defer disk.mu.Unlock()
 			looks[time.Now()]++
@@ -798,8 +627,7 @@ func TestLockCrowdSpreadsOut(t *testing.T) {
 // not keep them out.
 func TestLockLetsSleepersGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, procs := newWaitDisk(), proctest.NewFake()
-		disk.late = 200 * time.Microsecond // to wake up
+		disk, procs := newWaitDisk(memfs.LateEvents(200*time.Microsecond)), proctest.NewFake() // to wake up
 		a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
 		require.NoError(t, a.Lock())
 		took := waitFor(t, b)
@@ -831,13 +659,4 @@ func TestLockAloneDoesNotPause(t *testing.T) {
 			time.Sleep(2 * time.Millisecond)
 		}
 	})
-}
-
-// The errors of a directory that cannot be locked do not wait.
-func TestLockOfMissingDirectory(t *testing.T) {
-	dir := t.TempDir()
-	l := lock.New(dir)
-	require.NoError(t, os.Remove(dir))
-	require.ErrorIs(t, l.Lock(), fs.ErrNotExist)
-	require.ErrorIs(t, l.LockContext(t.Context()), fs.ErrNotExist)
 }
