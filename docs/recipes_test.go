@@ -157,7 +157,7 @@ func TestRecipes(t *testing.T) {
 			case b.language == "yaml":
 				m.ci(b.text)
 			case kind == "example":
-				isBodyOf(t, b.text, arg)
+				requireBodyOf(t, b.text, arg)
 			case b.language == "go":
 				assert.Contains(t, b.text, "flock.New", "Go that is not an example")
 			default:
@@ -291,8 +291,8 @@ func requireFree(t *testing.T, dir string) {
 	require.True(t, ok)
 }
 
-// isBodyOf says that a block of Go is the beginning of a function here.
-func isBodyOf(t *testing.T, text, name string) {
+// requireBodyOf says that a block of Go is the beginning of a function here.
+func requireBodyOf(t *testing.T, text, name string) {
 	t.Helper()
 	source, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
@@ -321,6 +321,15 @@ func assertErrorIs(err, target error) error {
 		return nil
 	}
 	return errors.Join(errors.New("want another error"), err, target)
+}
+
+// The example of testing.md is a test.
+func TestTestingPage(t *testing.T) {
+	for _, b := range blocks(t, "testing.md") {
+		kind, name, _ := strings.Cut(b.note, ": ")
+		require.Equal(t, "example", kind)
+		requireBodyOf(t, b.text, name)
+	}
 }
 
 // The picture's recordings are what asciinema plays.
