@@ -3,6 +3,7 @@ package fsys
 import (
 	"errors"
 	"io/fs"
+	"os"
 )
 
 // The optional interfaces of a Dir, and the functions that ask for them. A
@@ -115,6 +116,27 @@ func Witnesses(d Dir) (Witness, error) {
 		return w.Witnesses()
 	}
 	return NoWitness, nil
+}
+
+// Inheritor is a [File] of which the witness can be shared with other processes.
+type Inheritor interface {
+	File
+	// Dup returns another descriptor of the open file. The kernel takes the file
+	// for held (see [Witness]) until both are closed, and those of all processes
+	// that have inherited one. A program that is started inherits it if it is
+	// asked for (os/exec.Cmd.ExtraFiles), and else not.
+	// It fails with an error that matches errors.ErrUnsupported if the file has no
+	// witness, or one that cannot be shared.
+	Dup() (*os.File, error)
+}
+
+// Dup asks f if it is an [Inheritor]. If it is not, the error matches
+// errors.ErrUnsupported.
+func Dup(f File) (*os.File, error) {
+	if i, ok := f.(Inheritor); ok {
+		return i.Dup()
+	}
+	return nil, &fs.PathError{Op: "dup", Path: "lock file", Err: errors.ErrUnsupported}
 }
 
 // Location says where the files of a directory are. The zero Location says that
