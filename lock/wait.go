@@ -145,10 +145,11 @@ type waiter struct {
 
 	// What wakes us, if blocker is watched. No event is trusted: each only
 	// makes us look again.
-	watched bool
-	changed <-chan struct{}
-	ended   <-chan struct{}
-	stops   []func()
+	watched  bool
+	orphaned bool // its process has ended: see processEnded
+	changed  <-chan struct{}
+	ended    <-chan struct{}
+	stops    []func()
 }
 
 // wait returns when it is time to look again, or ctx is done. It is told what
@@ -157,7 +158,12 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 	first := !w.blocked
 	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
 	w.blocked, w.blocker, w.expectFree = true, b, false
+	w.orphaned = w.orphaned && same
 	switch {
+	case same && w.watched && !w.orphaned && w.processEnded():
+		w.orphaned = true
+		w.watch(b)
+		return nil
 	case same && w.watched:
 		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
 			return err
@@ -208,9 +214,20 @@ func (w *waiter) watch(b look) {
 		return
 	}
 	w.ended, w.stops = ended, append(w.stops, stop)
-	if w.changed != nil {
+	if w.changed != nil && !w.orphaned {
 		w.beat, w.longest = safetyBeat, safetyBeat
 	}
+}
+
+// processEnded tells whether the process of the owner has ended, though the lock
+// is held: by what it has started, which has inherited the witness (see File). No
+// event says when that lets go.
+func (w *waiter) processEnded() bool {
+	if w.ended == nil {
+		return false
+	}
+	state, _ := w.table.Probe(w.blocker.owner.Identity)
+	return state == proc.Dead
 }
 
 // unwatchSoon takes down the watches beside the new owner, whose time it is. An
