@@ -9,69 +9,206 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/dirlock/dirlock/lock"
 )
 
-// child runs the command, and releases the lock when it has ended.
-func (f *runFlags) child(l *lock.DirLock, dir string, command []string, signals <-chan os.Signal) error {
-	err := f.command(l, dir, command, signals)
-	unlockErr := l.Unlock()
+// work is a command that runs under the lock.
+type work struct {
+	*runFlags
+	lock    *lock.DirLock
+	dir     string
+	signals <-chan os.Signal
+
+	cmd      *exec.Cmd
+	relay    *relay
+	brood    *brood
+	asked    bool // a signal that asks to end came while the command ran
+	isLost   bool // the lock was lost, and the command was told to end
+	saidLost bool
+}
+
+// run runs a command, and releases the lock when it has ended.
+func (w *work) run(command []string) error {
+	err := w.command(command)
+	unlockErr := w.lock.Unlock()
 	switch {
 	case errors.Is(unlockErr, lock.ErrLost):
-		complain(unlockErr.Error(), "another command may have run at the same time; keep other programs away from the files L0, L1 and so on")
-		if err == nil {
+		w.sayLost(unlockErr)
+		if err == nil || w.isLost {
 			err = exitError{code: exitLost}
 		}
 	case unlockErr != nil:
-		complain(unlockErr.Error(), "the lock is free now that dirlock ends")
-	case f.verbose:
-		complain("released the lock of "+dir, "")
+		complain(describe(unlockErr), "the lock is free now that dirlock ends")
+	case w.verbose:
+		complain("released the lock of "+w.dir, "")
 	}
 	return err
 }
 
 // command runs the command to its end. The error is its exit status.
-func (f *runFlags) command(l *lock.DirLock, dir string, command []string, signals <-chan os.Signal) error {
+func (w *work) command(command []string) error {
 	// A signal that came after the lock was acquired: do not even begin.
-	for len(signals) > 0 {
-		if s := <-signals; ends(s) {
+	for len(w.signals) > 0 {
+		if s := <-w.signals; ends(s) {
 			return exitError{code: exitSignal + signalNumber(s)}
 		}
 	}
-	owner, _ := l.Owner()
+	if err := w.start(command); err != nil {
+		return err
+	}
+	defer w.relay.stop()
+	defer w.brood.stop()
+	err := w.wait()
+	if w.cmd.ProcessState == nil {
+		return err
+	}
+	if w.lingers() {
+		w.waitForBrood()
+	}
+	if status := exitStatus(w.cmd.ProcessState); status != 0 {
+		return exitError{code: status}
+	}
+	return nil
+}
+
+// start starts the command. It inherits what keeps the lock.
+func (w *work) start(command []string) error {
 	cmd := newCommand(command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(),
+	cmd.Env = environment(w.lock, w.dir)
+	cmd.SysProcAttr = w.attr
+	w.relay = newRelay()
+	w.brood = newBrood(w.linger != lingerNever)
+	keep := func() {}
+	if !w.close {
+		var err error
+		if keep, err = bequeath(w.lock, cmd); err != nil {
+			w.relay.stop()
+			return err
+		}
+	}
+	cmd, err := startAsShellDoes(cmd)
+	keep()
+	w.brood.started()
+	if err != nil {
+		w.relay.stop()
+		return cannotRun(command, err)
+	}
+	w.cmd = cmd
+	w.relay.targets = func() []int { return []int{cmd.Process.Pid} }
+	return nil
+}
+
+// environment is that of a command.
+func environment(l *lock.DirLock, dir string) []string {
+	owner, _ := l.Owner()
+	return append(os.Environ(),
 		envDir+"="+dir,
 		envOwner+"="+owner.ID,
 		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
-	cmd.SysProcAttr = f.attr
-	relay := newRelay()
-	defer relay.stop()
-	cmd, err := startAsShellDoes(cmd)
-	if err != nil {
-		return cannotRun(command, err)
-	}
-	relay.command = cmd.Process.Pid
+}
+
+// lostBeat is how often dirlock looks whether it still has the lock.
+const lostBeat = time.Second
+
+// wait returns when the command has ended.
+func (w *work) wait() error {
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	go func() { done <- w.cmd.Wait() }()
+	look := time.NewTicker(lostBeat)
+	defer look.Stop()
 	for {
 		select {
-		case s := <-signals:
-			relay.take(s)
-		case <-relay.due.C:
-			relay.pass()
+		case s := <-w.signals:
+			w.asked = w.asked || asksToEnd(s)
+			w.relay.take(s)
+		case <-w.relay.due.C:
+			w.relay.pass()
+		case <-w.brood.changed:
+			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID())
+		case <-look.C:
+			if err := w.lock.Check(); errors.Is(err, lock.ErrLost) {
+				look.Stop()
+				w.lost(err)
+			}
 		case err := <-done:
-			if cmd.ProcessState == nil {
-				return err
-			}
-			if status := exitStatus(cmd.ProcessState); status != 0 {
-				return exitError{code: status}
-			}
-			return nil
+			return err
 		}
 	}
+}
+
+// lost acts on a lost lock.
+func (w *work) lost(err error) {
+	w.sayLost(err)
+	switch w.onLost {
+	case lostTerm:
+		w.isLost = true
+		_ = terminate(w.cmd.Process)
+	case lostKill:
+		w.isLost = true
+		_ = w.cmd.Process.Kill()
+	}
+}
+
+func (w *work) sayLost(err error) {
+	if w.saidLost {
+		return
+	}
+	w.saidLost = true
+	complain(describe(err), "another command may run at the same time; was the file L0 removed by git clean, rsync --delete or the like? see \"dirlock help data\"")
+}
+
+// lingers tells whether the lock is to be held for what the command has left
+// behind.
+func (w *work) lingers() bool {
+	switch {
+	case w.close || w.linger == lingerNever:
+		return false
+	case w.linger == lingerAlways:
+		return true
+	}
+	return w.asked || wasKilled(w.cmd.ProcessState)
+}
+
+// waitForBrood returns when the processes have ended that the command has
+// started.
+func (w *work) waitForBrood() {
+	tick := time.NewTicker(lostBeat) // for what is not noticed otherwise
+	defer tick.Stop()
+	said := false
+	for {
+		pids, any := w.brood.left(w.relay.decoyPID())
+		if !any {
+			return
+		}
+		if !said && !w.quiet {
+			said = true
+			complain("the command has ended, but processes that it started have not: the lock of "+w.dir+" is held until they have", hintForBrood(pids))
+		}
+		w.relay.targets = func() []int { return pids }
+		select {
+		case s := <-w.signals:
+			w.relay.take(s)
+		case <-w.relay.due.C:
+			w.relay.pass()
+		case <-w.brood.changed:
+		case <-tick.C:
+		}
+	}
+}
+
+// hintForBrood says how to end processes.
+func hintForBrood(pids []int) string {
+	if len(pids) == 0 {
+		return ""
+	}
+	hint := "end them with: kill"
+	for _, pid := range pids[:min(len(pids), 10)] {
+		hint += fmt.Sprintf(" %d", pid)
+	}
+	return hint
 }
 
 // newCommand finds the command.

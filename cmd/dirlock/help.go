@@ -8,6 +8,7 @@ func topics() []*cobra.Command {
 		{Use: "exit-status", Short: "What the exit statuses mean", Long: helpExitStatus},
 		{Use: "signals", Short: "What signals do to dirlock and its command", Long: helpSignals},
 		{Use: "environment", Short: "What the command finds in its environment", Long: helpEnvironment},
+		{Use: "data", Short: "How to keep the lock file out of copies of the directory", Long: helpData},
 		{Use: "json", Short: "What dirlock status --json prints", Long: helpJSON},
 	}
 }
@@ -52,12 +53,22 @@ terminal, which stops both. The lock stays held. XCPU, XFSZ and PROF are not
 passed on: they are about dirlock itself. Neither are SEGV, BUS, FPE, ILL, TRAP
 and SYS, which end dirlock.
 
-KILL cannot be passed on. If dirlock is killed, the lock is free at once, but
-the command goes on without it: others may run at the same time. With
---kill-child the system (Linux, FreeBSD) sends KILL to the command then. It does
-not reach processes that the command has started, nor a command that gains
-privileges when it is executed (a set-user-ID program such as sudo, or one with
-file capabilities).
+KILL cannot be passed on. If dirlock is killed, its command goes on, and the lock
+stays held until the command has ended, and every process that it has started
+and that has inherited the descriptor DIRLOCK_FD. "dirlock status" says so. The
+lock ends with dirlock if --close is given, on Windows, and on file systems
+without locks of the kernel. With --kill-child the system (Linux, FreeBSD) sends
+KILL to the command then. It does not reach processes that the command has
+started, nor a command that gains privileges when it is executed (a set-user-ID
+program such as sudo, or one with file capabilities).
+
+If a signal has ended the command, or if one that asks to end (HUP, INT, QUIT,
+ABRT, TERM) came while it ran, what it has started may still be at work: the
+child of a script, most often. Then the lock is held until that has ended, too,
+and signals go to it. After a normal end the lock is free at once: a daemon that
+the command leaves behind does not keep it. "--linger always" and "--linger
+never" change that. On Linux all descendants count; elsewhere those that have
+inherited the descriptors of the command.
 
 If the command runs as another user, as after sudo, dirlock may not send it
 signals, and says so.
@@ -68,10 +79,33 @@ const helpEnvironment = `The command that "dirlock run" runs finds in its enviro
 
   DIRLOCK_DIR     the directory that is locked, without symbolic links
   DIRLOCK_OWNER   the ID of the owner, as it stands in the file L0
+  DIRLOCK_FD      the number of the descriptor that keeps the lock, if there is
+                  one. In bash, zsh or ksh, daemon {DIRLOCK_FD}>&- starts
+                  a daemon that does not have it
   DIRLOCK_OWNERS  the IDs of all runs that it is part of, outermost first
 
 dirlock reads DIRLOCK_OWNER and DIRLOCK_OWNERS to notice that it would wait for
 itself.`
+
+const helpData = `While a directory is locked, the file L0 is in it (and for moments others named
+L1, L2 and so on, or .dirlock-*). Programs that copy the directory take it
+along, and programs that clean it up remove it, and the lock with it. Either
+lock a directory that has nothing else in it, beside the data:
+
+  dirlock run --mkdir /var/lib/backup.lock -- backup.sh /var/lib/backup
+
+or tell those programs to leave the files alone:
+
+  git       echo '/L[0-9]*' >>.git/info/exclude
+  rsync     rsync -a --exclude '/L[0-9]' --exclude '/.dirlock-*' FROM/ TO/
+  tar       tar -c --exclude './L[0-9]' --exclude './.dirlock-*' -C DIR .
+  tmpfiles  x /path/to/DIR/L[0-9]
+
+A copy of the file locks nothing: its owner has no lock of the kernel on it. The
+next one who wants the lock of the copy takes it.
+
+If the file is removed or replaced, the lock is lost. dirlock looks every second
+and then ends its command (see --on-lost of "dirlock run").`
 
 const helpJSON = `"dirlock status --json" prints one line for each directory, with an object:
 

@@ -204,7 +204,17 @@ func startWith(t *testing.T, attr *syscall.SysProcAttr, name string, args ...str
 	t.Helper()
 	p := &process{Cmd: exec.Command(name, args...), t: t}
 	p.SysProcAttr = attr
-	p.Stderr = t.Output()
+	p.begin()
+	return p
+}
+
+// begin starts the command.
+func (p *process) begin() {
+	t := p.t
+	t.Helper()
+	if p.Stderr == nil {
+		p.Stderr = t.Output()
+	}
 	in, err := p.StdinPipe()
 	require.NoError(t, err)
 	out, err := p.StdoutPipe()
@@ -216,7 +226,6 @@ func startWith(t *testing.T, attr *syscall.SysProcAttr, name string, args ...str
 		_ = p.Process.Kill()
 		_ = p.Wait()
 	})
-	return p
 }
 
 // says waits for a line.

@@ -27,7 +27,7 @@ func startCounter(t *testing.T, attr *syscall.SysProcAttr, before ...string) cou
 	args := append(before, "dirlock", "run", dir, "--", "job", "count", "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGWINCH")
 	c := counter{startWith(t, attr, args[0], args[1:]...), dir}
 	c.says("ready")
-	waitForDecoy(t, children(t, c.dirlock())[0])
+	waitForDecoy(t, childrenOf(t, c.dirlock())[0])
 	return c
 }
 
@@ -73,8 +73,8 @@ func (c counter) got(least int) (got []string) {
 	return got
 }
 
-// children returns the processes that a process has started.
-func children(t *testing.T, pid int) (pids []int) {
+// childrenOf returns the processes that a process has started.
+func childrenOf(t *testing.T, pid int) (pids []int) {
 	t.Helper()
 	out, err := exec.Command("pgrep", "-P", itoa(pid)).Output()
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func TestSignalsOnce(t *testing.T) {
 		}, []string{"got SIGTERM"}},
 		{"to each of them", func(c counter) { // systemd
 			pid := c.dirlock()
-			for _, p := range append([]int{pid}, children(c.t, pid)...) {
+			for _, p := range append([]int{pid}, childrenOf(c.t, pid)...) {
 				require.NoError(c.t, syscall.Kill(p, unix.SIGTERM))
 			}
 		}, []string{"got SIGTERM"}},
@@ -118,7 +118,7 @@ func TestSignalsOnce(t *testing.T) {
 			}
 		}, []string{"got SIGHUP", "got SIGINT", "got SIGTERM"}},
 		{"to the command", func(c counter) {
-			pids := children(c.t, c.dirlock())
+			pids := childrenOf(c.t, c.dirlock())
 			require.NoError(c.t, syscall.Kill(pids[len(pids)-1], unix.SIGTERM))
 		}, []string{"got SIGTERM"}},
 	} {
@@ -167,8 +167,8 @@ func TestSignalToOtherGroup(t *testing.T) {
 func TestDecoyEnds(t *testing.T) {
 	p := startCounter(t, nil)
 	pid := p.dirlock()
-	require.Len(t, children(t, pid), 2)
-	decoy := children(t, pid)[0]
+	require.Len(t, childrenOf(t, pid), 2)
+	decoy := childrenOf(t, pid)[0]
 	fd, err := unix.PidfdOpen(decoy, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)

@@ -145,13 +145,16 @@ func TestErrorWhileWaiting(t *testing.T) {
 	}
 }
 
-// The command finds no descriptor that dirlock has opened.
+// The command finds one descriptor that dirlock has opened: what keeps the lock.
+// With --close it finds none.
 func TestDescriptors(t *testing.T) {
 	dir := t.TempDir()
 	direct, err := exec.Command("job", "files").Output()
 	require.NoError(t, err)
-	out, err := exec.Command("dirlock", "run", dir, "job", "files").Output()
-	require.NoError(t, err)
-	require.Equal(t, strings.Count(string(direct), "\n"), strings.Count(string(out), "\n"), "%s", out)
-	require.NotContains(t, string(out), dir)
+	for more, args := range [][]string{{"run", "--close", dir}, {"run", dir}} {
+		out, err := exec.Command("dirlock", append(args, "job", "files")...).Output()
+		require.NoError(t, err)
+		require.Equal(t, strings.Count(string(direct), "\n")+more, strings.Count(string(out), "\n"), "%s", out)
+		require.Equal(t, more, strings.Count(string(out), dir), "%s", out)
+	}
 }

@@ -25,7 +25,7 @@ import (
 // it may not have been sent to all of them yet, and asks the decoy. If the decoy
 // got it, then so did the command.
 type relay struct {
-	command int // its process ID
+	targets func() []int // process IDs: the command, or what it has left behind
 	decoy   *decoy
 	held    []heldSignal // in the order in which they came
 	due     *time.Timer  // when the first of them was held for long enough
@@ -65,18 +65,19 @@ func (r *relay) take(s os.Signal) {
 // from where dirlock got it.
 func (r *relay) pass() {
 	s := r.held[0].Signal
-	toGroup := r.sentToGroup(s) && r.inGroup()
+	toGroup := r.sentToGroup(s)
 	r.held = r.held[1:]
 	if len(r.held) > 0 {
 		r.due.Reset(time.Until(r.held[0].until))
 	}
-	if toGroup {
-		return
-	}
-	err := unix.Kill(r.command, s)
-	if errors.Is(err, unix.EPERM) {
-		complain(fmt.Sprintf("cannot pass %s on to the command (process %d): it runs as another user", unix.SignalName(s), r.command),
-			"the lock stays held until it has ended; end it as that user")
+	for _, pid := range r.targets() {
+		if toGroup && inOurGroup(pid) {
+			continue
+		}
+		if err := unix.Kill(pid, s); errors.Is(err, unix.EPERM) {
+			complain(fmt.Sprintf("cannot pass %s on to the command (process %d): it runs as another user", unix.SignalName(s), pid),
+				"the lock stays held until it has ended; end it as that user")
+		}
 	}
 }
 
@@ -94,11 +95,19 @@ func (r *relay) sentToGroup(s syscall.Signal) bool {
 	return got
 }
 
-// inGroup tells whether the command is still in dirlock's process group.
-func (r *relay) inGroup() bool {
+// inOurGroup tells whether a process is in dirlock's process group.
+func inOurGroup(pid int) bool {
 	ours, err := unix.Getpgid(0)
-	theirs, err2 := unix.Getpgid(r.command)
+	theirs, err2 := unix.Getpgid(pid)
 	return err == nil && err2 == nil && ours == theirs
+}
+
+// decoyPID returns the process ID of the decoy, or 0.
+func (r *relay) decoyPID() int {
+	if r.decoy == nil {
+		return 0
+	}
+	return r.decoy.cmd.Process.Pid
 }
 
 // stop ends the decoy.

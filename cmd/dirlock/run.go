@@ -20,6 +20,7 @@ import (
 const (
 	envDir    = "DIRLOCK_DIR"    // the resolved path of the directory
 	envOwner  = "DIRLOCK_OWNER"  // the ID of the owner of its lock
+	envFD     = "DIRLOCK_FD"     // the descriptor that keeps the lock
 	envOwners = "DIRLOCK_OWNERS" // the same of all enclosing runs, outermost first
 )
 
@@ -31,6 +32,10 @@ type runFlags struct {
 	line      shellLine
 	killChild bool
 	shared    bool
+	noFork    bool
+	close     bool
+	linger    linger
+	onLost    onLost
 	verbose   bool
 	quiet     bool
 
@@ -38,7 +43,7 @@ type runFlags struct {
 }
 
 func newRun() *cobra.Command {
-	f := runFlags{conflict: exitConflict}
+	f := runFlags{conflict: exitConflict, linger: lingerAuto, onLost: lostTerm}
 	cmd := &cobra.Command{
 		Use:   "run [flags] DIR [--] COMMAND [ARG...]",
 		Short: "Run a command while holding the lock of a directory",
@@ -51,10 +56,13 @@ says: 75 (EX_TEMPFAIL, "try again later") is a good choice for cron jobs, and
 where COMMAND itself may exit with 1. See "dirlock help exit-status" for all of
 them, and "dirlock help signals".
 
-Flags may stand before or after DIR, but not after COMMAND. COMMAND inherits no
-file descriptor of dirlock's own: a daemon that it leaves behind does not keep
-the lock. It finds DIRLOCK_DIR and DIRLOCK_OWNER in its environment. A run that
-would wait for the one that it was started by is refused.`,
+The lock is held as long as COMMAND lives, even if dirlock is killed. It is not
+held for a daemon that COMMAND leaves behind, unless a signal has ended COMMAND;
+see --linger, --close, and "dirlock help signals".
+
+Flags may stand before or after DIR, but not after COMMAND. COMMAND finds
+DIRLOCK_DIR and others in its environment, see "dirlock help environment". A run
+that would wait for the one that it was started by is refused.`,
 		Example: `  # Wait for the lock as long as it takes.
   dirlock run /var/lib/backup -- backup.sh --full
 
@@ -94,6 +102,10 @@ would wait for the one that it was started by is refused.`,
 	flags.BoolVar(&f.killChild, "kill-child", false, "have the system kill COMMAND if dirlock dies (Linux, FreeBSD)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say when the lock is acquired, how long that took, and when it is released")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
+	flags.BoolVarP(&f.close, "close", "o", false, "do not let COMMAND inherit the lock: it ends with dirlock")
+	flags.Var(&f.linger, "linger", "hold the lock for processes that COMMAND leaves behind: auto, always or never")
+	flags.Var(&f.onLost, "on-lost", "what to do if the lock is lost: term or kill COMMAND, or ignore it")
+	flags.BoolVarP(&f.noFork, "no-fork", "F", false, "let COMMAND take the place of dirlock, as exec(1) does")
 	flockFlags(flags, &f)
 	return cmd
 }
@@ -128,6 +140,10 @@ func (f *runFlags) check(cmd *cobra.Command, dir string, command []string) ([]st
 		return nil, noCommand(dir)
 	case f.nonblock && f.wait.set && f.wait.d > 0:
 		return usage("both -n and -w given", "-n does not wait; -w waits for a time: leave out one")
+	case f.noFork && f.killChild:
+		return usage("both -F and --kill-child given", "with -F, dirlock is not there any more when COMMAND runs: leave out one")
+	case f.noFork && f.close:
+		return usage("both -F and -o given", "with -F, COMMAND has to have the lock itself: leave out one")
 	case f.verbose && f.quiet:
 		return usage("both -v and -q given", "leave out one")
 	}
@@ -168,7 +184,12 @@ func (f *runFlags) run(dir string, command []string) error {
 	if f.verbose {
 		complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))), "")
 	}
-	return f.child(l, path, command, signals)
+	if f.noFork {
+		err := become(l, path, command)
+		return errors.Join(err, l.Unlock())
+	}
+	w := work{runFlags: f, lock: l, dir: path, signals: signals}
+	return w.run(command)
 }
 
 // table is the system's process table. Its processes go by another name: what

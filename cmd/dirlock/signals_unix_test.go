@@ -135,10 +135,11 @@ func TestIgnoredSignalStaysIgnored(t *testing.T) {
 	require.Equal(t, "survived\n", string(out))
 }
 
-// The lock is free as soon as dirlock is gone, although its command goes on.
-func TestKill(t *testing.T) {
+// With --close, the lock is free as soon as dirlock is gone, although its command
+// goes on.
+func TestKillClose(t *testing.T) {
 	dir := t.TempDir()
-	p := start(t, "dirlock", "run", dir, "job", "hold")
+	p := start(t, "dirlock", "run", "--close", dir, "job", "hold")
 	p.says("ready")
 	require.NoError(t, p.Process.Kill())
 	_, err := p.Process.Wait()

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// brood is the processes that a command has started. When those that started
+// them have ended, they become dirlock's children, if it is a subreaper
+// (PR_SET_CHILD_SUBREAPER(2const)); or if it is process 1, which has to reap them
+// in any case.
+type brood struct {
+	changed chan os.Signal // a child has ended
+}
+
+func newBrood(adopt bool) *brood {
+	b := &brood{changed: make(chan os.Signal, 1)}
+	if adopt {
+		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	}
+	signal.Notify(b.changed, syscall.SIGCHLD)
+	return b
+}
+
+func (*brood) started() {}
+
+func (b *brood) stop() { signal.Stop(b.changed) }
+
+// reap reaps the children that have ended, but for some, and returns the others.
+func (*brood) reap(except ...int) (left []int) {
+	for _, pid := range children() {
+		if slices.Contains(except, pid) {
+			continue
+		}
+		if got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err == nil && got == 0 {
+			left = append(left, pid)
+		}
+	}
+	return left
+}
+
+// left returns what is left of the brood.
+func (b *brood) left(decoy int) (pids []int, any bool) {
+	pids = b.reap(decoy)
+	return pids, len(pids) > 0
+}
+
+// children returns the children of this process: nothing where the kernel does
+// not tell (proc_tid_children(5)).
+func children() (pids []int) {
+	files, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for _, field := range bytes.Fields(text) {
+			if pid, err := strconv.Atoi(string(field)); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
