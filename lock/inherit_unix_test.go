@@ -15,6 +15,7 @@ import (
 
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
 )
 
 func init() {
@@ -65,6 +66,11 @@ func TestFileKeepsLock(t *testing.T) {
 	ok, err := l.TryLock()
 	require.NoError(t, err)
 	require.False(t, ok, "its work goes on")
+	status, err := l.Status()
+	require.NoError(t, err)
+	owner, _ := status.Owner()
+	require.Equal(t, proc.Alive, owner.State)
+	require.Contains(t, owner.Reason, "its command still runs")
 	require.NoError(t, hold.Close()) // the inheritor ends
 	require.NoError(t, l.Lock())
 	require.NoError(t, l.Unlock())

@@ -127,6 +127,9 @@ func (l *DirLock) Status() (Status, error) {
 		if err != nil {
 			level.State, level.Reason = proc.Unknown, err.Error()
 		}
+		if err == nil && v.workGoesOn(r.owner, r.Witness) {
+			level.Reason = reasonWorkGoesOn
+		}
 		s.Levels = append(s.Levels, level)
 	}
 	return s, nil

@@ -42,6 +42,9 @@ func inheritable(l *lock.DirLock) (int, error) {
 	defer f.Close()
 	// Not close-on-exec; nothing else is started meanwhile.
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD, firstFD)
+	if err == unix.EINVAL { // there are not so many
+		fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, 3)
+	}
 	if err != nil {
 		return -1, os.NewSyscallError("fcntl", err)
 	}
