@@ -37,9 +37,10 @@ const (
 )
 
 // LockContext is Lock, and gives up when ctx is done: the error then matches
-// that of ctx, and the lock is not held. If it returns nil, the lock is held,
-// even if ctx was done at the same moment. A ctx that is done already, or nil,
-// is an error even if the lock is free.
+// that of ctx, and is a [HeldError] that says who has the lock, which is not held
+// by this handle. If it returns nil, the lock is held, even if ctx was done at the
+// same moment. A ctx that is done already, or nil, is an error of its own, even if
+// the lock is free.
 func (l *DirLock) LockContext(ctx context.Context) error {
 	return l.wrap("lock", l.lockContext(ctx))
 }
@@ -55,7 +56,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 	}
 	leave, err := l.waitTurn(ctx)
 	if err != nil {
-		return err
+		return l.gaveUpInLine(err)
 	}
 	defer leave()
 
@@ -76,7 +77,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 		if err != nil {
 			w.unwatch()
 			l.unprepare()
-			return err
+			return l.gaveUp(ctx, blocker, err)
 		}
 	}
 }
