@@ -42,7 +42,9 @@ type dir struct {
 
 	memory *memory
 
-	known atomic.Pointer[facts] // nil until asked
+	asking sync.Mutex
+	asked  atomic.Bool // known is what the answer was
+	known  facts
 
 	mu     sync.RWMutex // held for reading by each operation
 	closed bool
@@ -269,9 +271,11 @@ func (d *dir) Locate() (fsys.Location, error) {
 }
 
 func (d *dir) facts() (*facts, error) {
-	if known := d.known.Load(); held && known != nil {
-		return known, nil
+	if d.asked.Load() {
+		return &d.known, nil
 	}
+	d.asking.Lock()
+	defer d.asking.Unlock()
 	f, err := d.locate()
 	if err != nil {
 		return nil, err
@@ -279,8 +283,14 @@ func (d *dir) facts() (*facts, error) {
 	if assumed := d.memory.assumed.local; assumed != nil {
 		f.Local = *assumed
 	}
-	d.known.Store(&f)
-	return &f, nil
+	if !held {
+		return &f, nil
+	}
+	if !d.asked.Load() {
+		d.known = f
+		d.asked.Store(true)
+	}
+	return &d.known, nil
 }
 
 // Sweep tells the living from the dead by the lock that a temporary file's

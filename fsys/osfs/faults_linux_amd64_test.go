@@ -20,6 +20,7 @@ import (
 // knows that no other machine can reach it.
 func TestLocateInASandbox(t *testing.T) {
 	d := openDir(t, t.TempDir())
+	osfs.ForgetMounts()
 	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
 		withFaults(t, func() {
 			loc, err := fsys.Locate(d)

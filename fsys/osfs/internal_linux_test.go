@@ -56,6 +56,31 @@ func TestKinds(t *testing.T) {
 		"ramfs", "vfat", "exfat", "udf", "jffs2", "zfs", "jfs", "ubifs", "ntfs3", "hfsplus", "overlay"}, local)
 }
 
+// ForgetMounts has the kernel asked again what file systems are mounted.
+func ForgetMounts() { lastMount.Store(nil) }
+
+// What is known of a mount is used for that one alone.
+func TestKnownMount(t *testing.T) {
+	defer ForgetMounts()
+	n, err := New().Dir(t.TempDir())
+	require.NoError(t, err)
+	right, err := fsys.Locate(n)
+	require.NoError(t, err)
+	m := lastMount.Load()
+	if m == nil {
+		t.Skip("the kernel has no numbers for mounts that it does not use again")
+	}
+	for _, other := range []knownMount{
+		{m.id + 1, m.dev, fsys.Location{Type: "nfs"}},
+		{m.id, m.dev + 1, fsys.Location{Type: "nfs"}},
+	} {
+		lastMount.Store(&other)
+		loc, err := fsys.Locate(n)
+		require.NoError(t, err)
+		require.Equal(t, right, loc)
+	}
+}
+
 // What one file system can do says nothing about the next one on that path.
 func TestAbilitiesAreOfOneFileSystem(t *testing.T) {
 	var m memory

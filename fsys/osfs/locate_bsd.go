@@ -32,7 +32,7 @@ func (d *dir) locate() (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	f := factsOf(&st)
+	f := factsOf(idOf(&st))
 	f.Type = fstype
 	f.Local = local && slices.Contains(localTypes, fstype)
 	f.Direct = f.Local && fstype != nullfs

@@ -2,6 +2,7 @@ package osfs
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -77,17 +78,47 @@ func kindOf(magic uint32, dev uint64) fsKind {
 	return k
 }
 
+// knownMount is what was found out about one mount. The kernel never uses such a
+// number again, and what type a mounted file system has does not change.
+type knownMount struct {
+	id  uint64
+	dev uint64
+	loc fsys.Location
+}
+
+var lastMount atomic.Pointer[knownMount]
+
+// locate asks which directory it is, and by which mount it was reached (statx(2),
+// STATX_MNT_ID_UNIQUE, Linux 6.8). Another mount than last time, or an older
+// kernel, is asked the rest.
 func (d *dir) locate() (facts, error) {
+	const mask = unix.STATX_INO | unix.STATX_MNT_ID_UNIQUE
+	var stx unix.Statx_t
+	err := uninterrupted(func() error { return unix.Statx(d.fd, "", unix.AT_EMPTY_PATH, mask, &stx) })
+	numbered := err == nil && stx.Mask&mask == mask
+	id := fileID{unix.Mkdev(stx.Dev_major, stx.Dev_minor), stx.Ino}
+	if m := lastMount.Load(); numbered && m != nil && m.id == stx.Mnt_id && m.dev == id.dev {
+		return facts{m.loc, id}, nil
+	}
+	f, err := d.ask()
+	// Some architectures have another form of the number in stat(2).
+	if err == nil && f.Type != "" && numbered && f.id == id {
+		lastMount.Store(&knownMount{stx.Mnt_id, id.dev, f.Location})
+	}
+	return f, err
+}
+
+func (d *dir) ask() (facts, error) {
 	var st unix.Stat_t
 	if err := fstat(d.fd, &st); err != nil {
 		return facts{}, err
 	}
-	f := factsOf(&st)
+	f := factsOf(idOf(&st))
 	var fs unix.Statfs_t
 	switch err := uninterrupted(func() error { return unix.Fstatfs(d.fd, &fs) }); err {
 	case nil:
 		k := kindOf(uint32(fs.Type), f.id.dev)
-		f.Location = fsys.Location{Local: k.local, Type: k.name, Mount: f.Mount, Direct: k.direct}
+		f.Local, f.Type, f.Direct = k.local, k.name, k.direct
 		return f, nil
 	case unix.ENOSYS, unix.EPERM: // a sandbox forbids the question
 		return f, nil

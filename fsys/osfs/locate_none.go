@@ -10,5 +10,5 @@ func (d *dir) locate() (facts, error) {
 	if err := fstat(d.fd, &st); err != nil {
 		return facts{}, err
 	}
-	return factsOf(&st), nil
+	return factsOf(idOf(&st)), nil
 }
