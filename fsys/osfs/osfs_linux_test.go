@@ -152,14 +152,12 @@ func TestWayIn(t *testing.T) {
 		require.NoError(t, d.Remove("way"))
 		require.NoError(t, f.Close())
 		kind, err := fsys.Witnesses(d)
-		witness := kind != fsys.NoWitness
 		require.NoError(t, err)
 		loc, err := fsys.Locate(d)
 		require.NoError(t, err)
-		local := loc.Local
 		way := map[uint32]string{
 			osfs.ByUnnamed: "unnamed file", osfs.ByLink: "link", osfs.ByRename: "rename", osfs.ByGuard: "guard",
 		}[osfs.Way(d)]
-		t.Logf("%s: way: %s, witness: %v, local: %v", dir, way, witness, local)
+		t.Logf("%s: way: %s, witness: %v, type: %s, local: %v", dir, way, kind, loc.Type, loc.Local)
 	}
 }
