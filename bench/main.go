@@ -5,7 +5,7 @@
 //	cd bench && go run . -only A,B   # some of it
 //	cd bench && go run -tags prometheus .
 //
-// Whoever holds, waits or is killed is a process of its own. The contenders
+// Every holder, waiter and victim is a separate process. The contenders
 // take turns within a scenario, so that a busy moment hits all of them; what
 // counts is the ratio to gofrs/flock in the same run. Linux only.
 package main

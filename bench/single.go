@@ -10,7 +10,7 @@ import (
 
 func uncontended() {
 	table("A. TryLock and Unlock of a free lock",
-		"One process, nobody else. The bare system calls publish a whole file and remove it: no lock of this kind can be faster. What is promised takes four more: a lock on the file, its number and mode, and a look at name and content before it is removed.",
+		"One process, nobody else. The bare system calls publish a whole file and remove it: no lock of this kind can be faster. The promises take four more: a lock on the file, its number and mode, and a look at name and content before it is removed.",
 		"file system", "", "median", "least", "most", "× "+baseline, "× bare")
 	everywhere(func(p *place) {
 		turns(p, append([]Contender{floor, checked}, contenders...), func(l Lock) error {
