@@ -33,7 +33,7 @@ var scenario = []step{
 	{0, "dirlock run /srv/db -- sleep 60 &", `\[1\] [0-9]+\r\n`, time.Second},
 	{1, "dirlock status /srv/db", `(?s)held by.*owner [0-9a-f]{32}`, 3 * time.Second},
 	{1, "dirlock run /srv/db -- echo 'my turn'", `waiting 2s`, 0},
-	{0, "kill -9 $!", ``, 0},
+	{0, "kill -9 %1; wait", ``, 0},
 	{1, "", `my turn\r\n`, 500 * time.Millisecond},
 	{0, "", `Killed`, 500 * time.Millisecond},
 	{1, "dirlock status /srv/db", `is free`, 4 * time.Second},

@@ -96,7 +96,7 @@ func frames(c cast) []frame {
 	var out []frame
 	for i, e := range c.events {
 		s.print(e.text)
-		if i+1 < len(c.events) && c.events[i+1].at-e.at < together {
+		if n := len(out); n > 0 && i+1 < len(c.events) && c.events[i+1].at-out[n-1].at < together {
 			continue
 		}
 		f := frame{e.at, s.lines()}
