@@ -59,7 +59,7 @@ func startScript(t *testing.T, dir, script string, flags ...string) (p *process,
 	args := append(append([]string{"run"}, flags...), dir, "-c", script)
 	p = &process{Cmd: exec.Command("dirlock", args...), t: t}
 	p.ExtraFiles = []*os.File{in} // number 3
-	p.Stderr = os.Stderr // a file, which nobody has to copy until the last one closes it
+	p.Stderr = os.Stderr          // a file, which nobody has to copy until the last one closes it
 	p.begin()
 	require.NoError(t, in.Close())
 	p.says("ready")

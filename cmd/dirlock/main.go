@@ -5,9 +5,16 @@ package main
 import "os"
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == decoyArg {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == decoyArg:
 		runDecoy()
+		return
+	case len(os.Args) == 4 && os.Args[1] == keeperArg:
+		runKeeper(os.Args[2], os.Args[3])
 		return
 	}
 	os.Exit(execute(os.Args[1:]))
 }
+
+// keeperArg makes dirlock the keeper of a lock.
+const keeperArg = "--keeper"

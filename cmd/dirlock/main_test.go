@@ -243,8 +243,6 @@ func (p *process) exits(want int) {
 	require.Equal(p.t, want, exitStatus(p.ProcessState))
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 func atoi(t *testing.T, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)

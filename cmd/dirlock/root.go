@@ -55,7 +55,7 @@ package that it is made of, on the same directory.`,
 	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp(root))
-	root.AddCommand(newRun(), newStatus(), newWait(), newBreak(), newVersion(), newMan())
+	root.AddCommand(newRun(), newLock(), newUnlock(), newStatus(), newWait(), newBreak(), newVersion(), newMan())
 	root.AddCommand(topics()...)
 	return root
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dirlock/dirlock/lock"
-	"github.com/dirlock/dirlock/proc"
 )
 
 // What the child finds in its environment.
@@ -173,13 +171,10 @@ func (f *runFlags) run(dir string, command []string) error {
 	if err != nil {
 		return err
 	}
-	l := lock.New(path, lock.WithProcesses(table{proc.OS(), "dirlock run " + filepath.Base(command[0])}))
+	l := lock.New(path, lock.WithCommand("dirlock run "+commandName(command)))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
-		if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
-			return exitError{exitNoDir, describe(err), noDirHint(dir)}
-		}
-		return err
+		return f.explainMissing(dir, err)
 	}
 	if f.verbose {
 		complain(fmt.Sprintf("acquired the lock of %s after %s", path, roughly(time.Since(start))), "")
@@ -192,19 +187,10 @@ func (f *runFlags) run(dir string, command []string) error {
 	return w.run(command)
 }
 
-// table is the system's process table. Its processes go by another name: what
-// dirlock runs tells people more than "dirlock".
-type table struct {
-	proc.Table
-	command string
-}
-
-func (t table) Self() (proc.Identity, error) {
-	id, err := t.Table.Self()
-	id.Command = t.command
-	return id, err
-}
-
-func (t table) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
-	return proc.Notify(t.Table, id)
+// explainMissing says more of a directory that is missing.
+func (f *runFlags) explainMissing(dir string, err error) error {
+	if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
+		return exitError{exitNoDir, describe(err), noDirHint(dir)}
+	}
+	return err
 }

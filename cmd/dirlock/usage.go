@@ -38,6 +38,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		usage.err = fmt.Errorf("%s needs a value", flagName(missing.GetFlag()))
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool":
 		usage.err = fmt.Errorf("%s takes true, false or nothing, not %q", flagName(invalid.GetFlag()), invalid.GetValue())
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "int":
+		usage.err = fmt.Errorf("%s takes a number, not %q", flagName(invalid.GetFlag()), invalid.GetValue())
 	case errors.As(err, &invalid):
 		usage.err = fmt.Errorf("%s takes %w, not %q", flagName(invalid.GetFlag()), invalid.Unwrap(), invalid.GetValue())
 	}

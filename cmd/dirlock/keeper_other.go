@@ -1,0 +1,18 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+
+	"github.com/dirlock/dirlock/lock"
+)
+
+// keepers says that there are no keepers on this system.
+const keepers = false
+
+func leaveKeeper(*lock.DirLock, string) error { return errors.ErrUnsupported }
+
+func runKeeper(_, _ string) {}
+
+func arguments(int) []string { return nil }
