@@ -78,7 +78,7 @@ func TestNetworkRecordIsSentFirst(t *testing.T) {
 	require.NoError(t, err)
 	_, after, ok := strings.Cut(string(text), `"dirlock 1`)
 	require.True(t, ok, "strace saw the record")
-	after, _, ok = strings.Cut(after, "/L0")
+	after, _, ok = strings.Cut(after, `"L0"`)
 	require.True(t, ok, "strace saw the file getting its name")
 	assert.Contains(t, after, "fsync(")
 }
