@@ -55,9 +55,9 @@ func (tr *Trace) SVG(w io.Writer) error {
 	p.files = p.text + max(150, runeWidth*float64(longest)) + 4
 	width := p.files + float64(fileWidth*p.levels) + 6
 	height := p.y(len(tr.Steps)+1) + 8
-	fmt.Fprintf(&p, `<svg class="trace"`+svgNamespace+` viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="%s">`,
+	p.printf(`<svg class="trace"`+svgNamespace+` viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="%s">`,
 		width, height, width, height, html.EscapeString(tr.Title()))
-	fmt.Fprintf(&p, "\n<style>%s</style>\n<rect class=\"paper\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>\n", svgStyle, width, height)
+	p.printf("\n<style>%s</style>\n<rect class=\"paper\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>\n", svgStyle, width, height)
 	p.head()
 	p.lives()
 	p.view(0, tr.FirstLook)
@@ -65,7 +65,7 @@ func (tr *Trace) SVG(w io.Writer) error {
 		p.step(i, width)
 	}
 	if tr.Property != "" {
-		fmt.Fprintf(&p, `<rect class="broken" x="2" y="%.0f" width="%.0f" height="%d" rx="3"/>`+"\n", p.y(len(tr.Steps))+1, width-4, rowHeight-2)
+		p.printf(`<rect class="broken" x="2" y="%.0f" width="%.0f" height="%d" rx="3"/>`+"\n", p.y(len(tr.Steps))+1, width-4, rowHeight-2)
 	}
 	p.WriteString("</svg>\n")
 	_, err := io.WriteString(w, p.String())
@@ -79,6 +79,8 @@ type picture struct {
 	text, files float64 // where these columns begin
 }
 
+func (p *picture) printf(format string, args ...any) { fmt.Fprintf(&p.Builder, format, args...) }
+
 // y is where a row begins; row 0 is what was there before the first step.
 func (p *picture) y(row int) float64 { return float64(headHeight + row*rowHeight) }
 
@@ -87,10 +89,10 @@ func (p *picture) lane(i int) float64 { return float64(numberWidth + laneWidth*i
 func (p *picture) head() {
 	for i, name := range p.tr.Lanes {
 		short, _, _ := strings.Cut(name, " ")
-		fmt.Fprintf(p, `<text class="head mid" x="%.0f" y="20">%s<title>%s</title></text>`, p.lane(i), html.EscapeString(short), html.EscapeString(name))
+		p.printf(`<text class="head mid" x="%.0f" y="20">%s<title>%s</title></text>`, p.lane(i), html.EscapeString(short), html.EscapeString(name))
 	}
 	for l := range p.levels {
-		fmt.Fprintf(p, `<text class="head mid" x="%.0f" y="20">%s</text>`, p.file(l), levelName(l))
+		p.printf(`<text class="head mid" x="%.0f" y="20">%s</text>`, p.file(l), levelName(l))
 	}
 	p.WriteByte('\n')
 }
@@ -134,13 +136,13 @@ func (p *picture) lives() {
 }
 
 func (p *picture) line(class string, lane, from, to int) {
-	fmt.Fprintf(p, `<path class="%s" d="M%.0f %.1fV%.1f"/>`+"\n", class, p.lane(lane), p.y(from)+rowHeight/2, p.y(to)+rowHeight/2)
+	p.printf(`<path class="%s" d="M%.0f %.1fV%.1f"/>`+"\n", class, p.lane(lane), p.y(from)+rowHeight/2, p.y(to)+rowHeight/2)
 }
 
 func (p *picture) step(i int, width float64) {
 	s := &p.tr.Steps[i]
 	y := p.y(i + 1)
-	fmt.Fprintf(p, `<path class="rule" d="M4 %.0fH%.0f"/><text class="n" x="%d" y="%.0f">%d</text>`, y, width-4, numberWidth-8, y+16, i+1)
+	p.printf(`<path class="rule" d="M4 %.0fH%.0f"/><text class="n" x="%d" y="%.0f">%d</text>`, y, width-4, numberWidth-8, y+16, i+1)
 	class, text := "", s.cell()
 	if s.Dies {
 		class, text = ` class="dies"`, "† dies"
@@ -149,15 +151,15 @@ func (p *picture) step(i int, width float64) {
 		x, y := p.lane(s.Lane), y+rowHeight/2
 		switch {
 		case s.Dies:
-			fmt.Fprintf(p, `<path class="death" d="M%.0f %.0fl10 10m0-10l-10 10"/>`, x-5, y-5)
+			p.printf(`<path class="death" d="M%.0f %.0fl10 10m0-10l-10 10"/>`, x-5, y-5)
 		default:
-			fmt.Fprintf(p, `<circle class="dot" cx="%.0f" cy="%.0f" r="4"/>`, x, y)
+			p.printf(`<circle class="dot" cx="%.0f" cy="%.0f" r="4"/>`, x, y)
 		}
 		if s.Fails {
-			fmt.Fprintf(p, `<circle class="fails" cx="%.0f" cy="%.0f" r="7"/>`, x, y)
+			p.printf(`<circle class="fails" cx="%.0f" cy="%.0f" r="7"/>`, x, y)
 		}
 	}
-	fmt.Fprintf(p, `<text%s x="%.0f" y="%.0f">%s</text>`, class, p.text, y+16, html.EscapeString(text))
+	p.printf(`<text%s x="%.0f" y="%.0f">%s</text>`, class, p.text, y+16, html.EscapeString(text))
 	p.view(i+1, s.Files)
 	p.WriteByte('\n')
 }
@@ -177,8 +179,8 @@ func (p *picture) view(row int, files []FileView) {
 			if f.Text == "" {
 				class = "paper new"
 			}
-			fmt.Fprintf(p, `<rect class="%s" x="%.0f" y="%.0f" width="%d" height="%d" rx="3"/>`, class, x-fileWidth/2+2, y+3, fileWidth-4, rowHeight-6)
-			fmt.Fprintf(p, `<text class="mid" x="%.0f" y="%.0f">%s</text>`, x, y+16, html.EscapeString(f.String()))
+			p.printf(`<rect class="%s" x="%.0f" y="%.0f" width="%d" height="%d" rx="3"/>`, class, x-fileWidth/2+2, y+3, fileWidth-4, rowHeight-6)
+			p.printf(`<text class="mid" x="%.0f" y="%.0f">%s</text>`, x, y+16, html.EscapeString(f.String()))
 		}
 	}
 }
