@@ -181,8 +181,9 @@ func Locate(d Dir) (Location, error) {
 type Watcher interface {
 	Dir
 	// Watch returns a channel that receives after the file of that name was
-	// removed, replaced or renamed. Wake-ups may be spurious or lost: one means
-	// only "look again". Changes after Watch returns are covered. The caller
+	// removed, replaced or renamed, and where the system tells of it, written to.
+	// Wake-ups may be spurious or lost: one means only "look again". Changes after
+	// Watch returns are covered. The caller
 	// calls stop exactly once; it releases everything that Watch took, and the
 	// channel is never closed.
 	// It fails with fs.ErrNotExist if there is no such file, and with an

@@ -144,7 +144,9 @@ func (l *DirLock) Unlock() error {
 	case err != nil:
 		return l.wrap("unlock", err)
 	case !found:
-		l.emit(l.event(slog.LevelError, "lost", h.owner))
+		if !h.lossLogged {
+			l.emit(l.event(slog.LevelError, "lost", h.owner))
+		}
 		return l.wrap("unlock", ErrLost)
 	}
 	l.emit(l.event(slog.LevelDebug, "released", h.owner))
@@ -165,6 +167,11 @@ func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
 		return h, false, err
 	}
 	l.held, l.turnEnd = nil, l.now()
+	if found {
+		h.guard.over(ErrNotHeld)
+	} else {
+		h.guard.over(ErrLost)
+	}
 	l.unwatching.Wait()
 	return h, found, nil
 }

@@ -15,6 +15,9 @@ type hold struct {
 	dir   fsys.OpenDir // is closed with L0
 	file  fsys.File
 	owner Owner
+
+	guard      *guard // nil until somebody asks to be told of a loss
+	lossLogged bool
 }
 
 // look is one look at a level file.
@@ -80,7 +83,7 @@ func (v *visit) create(level int) (*hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hold{v.dir, f, o}, nil
+	return &hold{dir: v.dir, file: f, owner: o}, nil
 }
 
 // publish makes a file of ours appear, from what was made ready if there is.

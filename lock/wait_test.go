@@ -95,6 +95,18 @@ func (w *waitLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// count returns how many messages begin so.
+func (w *waitLog) count(prefix string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.messages {
+		if strings.HasPrefix(m, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
 func (w *waitLog) polling() (found []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

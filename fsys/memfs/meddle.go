@@ -87,6 +87,7 @@ func (d *Disk) Write(name string, data []byte) {
 			return fsys.ErrNotRegular
 		}
 		n.data, n.change = bytes.Clone(data), d.files.next()
+		n.wake()
 		return nil
 	})
 }

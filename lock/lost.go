@@ -1,0 +1,173 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/dirlock/dirlock/fsys"
+)
+
+const (
+	// A watched lock is checked every lossBeat although an event would tell,
+	// because events can be lost. A hundred holders in processes of their own
+	// take less than a thousandth of a core with that.
+	lossBeat = time.Minute
+
+	// It is checked every lossPoll where no event can tell of every change: the
+	// file system has none, or other machines or mounts can reach the directory.
+	lossPoll = time.Second
+)
+
+// Lost returns a channel that is closed when this handle finds that it has lost
+// the lock that it holds now: its file was removed, replaced or written to, or
+// the directory was removed. On a local file system with events that takes some
+// milliseconds, and a minute at most if the event gets lost. Otherwise it takes a
+// second at most, or as long as the file system takes to show the change. What
+// the lock protects may have another user by then: stop.
+//
+// A directory that is only moved takes its lock along, and nothing is lost.
+//
+// Unlock ends the watch, and closes the channel if it finds the lock lost. If the
+// handle does not hold the lock, the channel is closed already. A holder that
+// never calls Lost or Held pays nothing. See [DirLock.Check] for an answer now.
+func (l *DirLock) Lost() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return closed
+	}
+	return l.watched(l.held).lost
+}
+
+// closed is the channel of a handle that has nothing to lose.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Held returns a context for work that needs the lock. It is done when ctx is,
+// when the lock is found lost, as by [DirLock.Lost], or at Unlock. Its
+// [context.Cause] then matches [ErrLost] or [ErrNotHeld]. If the handle does not
+// hold the lock, it is done already. The caller calls cancel when the work has
+// ended; that does not release the lock.
+func (l *DirLock) Held(ctx context.Context) (held context.Context, cancel context.CancelFunc) {
+	held, end := context.WithCancelCause(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		end(l.wrap("hold", ErrNotHeld))
+		return held, func() {}
+	}
+	holds := l.watched(l.held).ctx
+	stop := context.AfterFunc(holds, func() { end(context.Cause(holds)) })
+	return held, func() { stop(); end(context.Canceled) }
+}
+
+// guard watches over a lock that is held, for whoever asked.
+type guard struct {
+	*DirLock
+	h    *hold
+	lost chan struct{}   // closed when the lock is found lost
+	ctx  context.Context // done when the lock is lost, or released
+	end  context.CancelCauseFunc
+
+	changed  <-chan struct{} // nil if there were never events
+	stop     func()
+	watching bool // there are events
+	said     bool // why there are none
+}
+
+// watched returns the guard of h. The mutex is held.
+func (l *DirLock) watched(h *hold) *guard {
+	if h.guard == nil {
+		h.guard = &guard{DirLock: l, h: h, lost: make(chan struct{}), stop: func() {}}
+		h.guard.ctx, h.guard.end = context.WithCancelCause(context.Background())
+		go h.guard.run()
+	}
+	return h.guard
+}
+
+// over ends the watch, and tells why. The mutex is held.
+func (g *guard) over(why error) {
+	if g == nil || g.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(why, ErrLost) {
+		close(g.lost)
+	}
+	g.end(g.wrap("hold", why))
+}
+
+// run checks the lock until it is lost or released.
+func (g *guard) run() {
+	defer func() { g.stop() }()
+	for again := true; ; {
+		// The watch first: what happened before it began is not among its events.
+		if again || !g.watching {
+			g.watch()
+		}
+		if !g.holds() {
+			return
+		}
+		beat := time.NewTimer(g.jitter(g.beat()))
+		select {
+		case <-g.changed:
+			again = true // a watch may end with what it has told
+		case <-beat.C:
+			again = false
+		case <-g.ctx.Done():
+		}
+		beat.Stop()
+	}
+}
+
+// watch begins a watch on what has the name now. If it cannot, the last one
+// stays: it may still tell of the file, in a directory that was moved.
+func (g *guard) watch() {
+	err := errors.New("events are switched off")
+	if g.events {
+		var changed <-chan struct{}
+		var stop func()
+		changed, stop, err = fsys.Watch(g.h.dir, levelName(0))
+		if err == nil {
+			g.stop()
+			g.changed, g.stop, g.watching = changed, stop, true
+			return
+		}
+	}
+	g.watching = false
+	if !g.said && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrClosed) {
+		g.said = true
+		g.emit(mishap(slog.LevelDebug, "polling the held lock, for want of events", err))
+	}
+}
+
+// holds tells whether to watch on. An error is no loss.
+func (g *guard) holds() bool {
+	g.mu.Lock()
+	if g.held != g.h || g.ctx.Err() != nil {
+		g.mu.Unlock()
+		return false
+	}
+	ours, err := g.h.file.Intact(levelName(0))
+	if ours || err != nil {
+		g.mu.Unlock()
+		return true
+	}
+	g.h.lossLogged = true
+	g.over(ErrLost)
+	g.mu.Unlock()
+	g.emit(g.event(slog.LevelError, "lost", g.h.owner))
+	return false
+}
+
+// beat is how long to rely on events.
+func (g *guard) beat() time.Duration {
+	if !g.watching {
+		return lossPoll
+	}
+	if loc, err := fsys.Locate(g.h.dir); err != nil || !loc.Local || !loc.Direct {
+		return lossPoll // who changes the file elsewhere causes no event here
+	}
+	return lossBeat
+}

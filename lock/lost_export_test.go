@@ -1,0 +1,7 @@
+package lock
+
+// How often a watched lock is checked, with events and without.
+const (
+	LossBeat = lossBeat
+	LossPoll = lossPoll
+)
