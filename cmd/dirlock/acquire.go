@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys/osfs"
 	"github.com/dirlock/dirlock/lock"
-	"github.com/dirlock/dirlock/proc"
 )
 
 // resolve returns an absolute path of a directory, without symbolic links if
@@ -39,11 +36,11 @@ func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
 	if ok, err := l.TryLock(); ok || err != nil {
 		return err
 	}
+	if err := refuseNested(l); err != nil {
+		return err
+	}
 	if f.nonblock || f.wait.set && f.wait.d == 0 {
 		return f.held(l, 0)
-	}
-	if err := f.refuseOwn(l); err != nil {
-		return err
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -91,23 +88,4 @@ func (f *runFlags) held(l *lock.DirLock, waited time.Duration) error {
 		return err
 	}
 	return stillHeld(s, waited, int(f.conflict), false)
-}
-
-// refuseOwn returns an error if the lock is held by a run that this one is part
-// of. It would wait for ever.
-func (f *runFlags) refuseOwn(l *lock.DirLock) error {
-	outer := os.Getenv(envOwners) + " " + os.Getenv(envOwner)
-	if outer == " " {
-		return nil
-	}
-	s, err := l.Status()
-	if err != nil {
-		return err
-	}
-	owner, ok := s.Owner()
-	if !ok || owner.Owner.ID == "" || owner.State == proc.Dead || !strings.Contains(outer, owner.Owner.ID) {
-		return nil
-	}
-	return exitError{exitNested, fmt.Sprintf(
-		"this command runs under the lock of %s already, held by %s: it would wait for itself", s.Dir, owner.Owner), "do not lock twice"}
 }

@@ -47,6 +47,13 @@ func (w *work) run(command []string) error {
 	return err
 }
 
+// runOnly runs a command without a lock of its own: it is part of a run that has
+// the lock.
+func (w *work) runOnly(command []string) error {
+	w.close = true
+	return w.command(command)
+}
+
 // command runs the command to its end. The error is its exit status.
 func (w *work) command(command []string) error {
 	// A signal that came after the lock was acquired: do not even begin.
@@ -77,7 +84,9 @@ func (w *work) command(command []string) error {
 func (w *work) start(command []string) error {
 	cmd := newCommand(command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = environment(w.lock, w.dir)
+	if w.lock != nil {
+		cmd.Env = environment(w.lock, w.dir)
+	}
 	cmd.SysProcAttr = w.attr
 	w.relay = newRelay()
 	w.brood = newBrood(w.linger != lingerNever)
@@ -129,6 +138,9 @@ func (w *work) wait() error {
 		case <-w.brood.changed:
 			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID())
 		case <-look.C:
+			if w.lock == nil {
+				continue
+			}
 			if err := w.lock.Check(); errors.Is(err, lock.ErrLost) {
 				look.Stop()
 				w.lost(err)

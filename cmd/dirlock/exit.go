@@ -54,6 +54,10 @@ func outcome(err error) (code int, text, hint string) {
 	switch {
 	case err == nil:
 		return 0, "", ""
+	case errors.As(err, &nestedError{}):
+		var nested nestedError
+		errors.As(err, &nested)
+		return nested.code, nested.text, nested.hint
 	case errors.As(err, &exit):
 		return exit.code, exit.text, exit.hint
 	case errors.As(err, &usage):

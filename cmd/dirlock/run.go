@@ -31,6 +31,7 @@ type runFlags struct {
 	killChild bool
 	shared    bool
 	noFork    bool
+	nested    bool
 	close     bool
 	linger    linger
 	onLost    onLost
@@ -103,6 +104,7 @@ that would wait for the one that it was started by is refused.`,
 	flags.BoolVarP(&f.close, "close", "o", false, "do not let COMMAND inherit the lock: it ends with dirlock")
 	flags.Var(&f.linger, "linger", "hold the lock for processes that COMMAND leaves behind: auto, always or never")
 	flags.Var(&f.onLost, "on-lost", "what to do if the lock is lost: term or kill COMMAND, or ignore it")
+	flags.BoolVar(&f.nested, "nested", false, "if this command runs under the lock of DIR already, just run COMMAND")
 	flags.BoolVarP(&f.noFork, "no-fork", "F", false, "let COMMAND take the place of dirlock, as exec(1) does")
 	flockFlags(flags, &f)
 	return cmd
@@ -171,9 +173,12 @@ func (f *runFlags) run(dir string, command []string) error {
 	if err != nil {
 		return err
 	}
-	l := lock.New(path, lock.WithCommand("dirlock run "+commandName(command)))
+	l := lock.New(path, lock.WithCommand(runName+commandName(command)))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
+		if f.nested && errors.As(err, &nestedError{}) {
+			return (&work{runFlags: f, signals: signals}).runOnly(command)
+		}
 		return f.explainMissing(dir, err)
 	}
 	if f.verbose {
