@@ -142,6 +142,9 @@ and an owner, with strings that are empty where its system could not tell, is
   start        string   which process of that number,
   boot         string   of which run of the kernel,
   namespace    string   in which PID namespace
+  other_namespace  boolean  whether it runs on this machine in another PID
+                        namespace, as in a container: pid means another process
+                        here, or none
   witness      boolean  whether its kernel vouches for its life
 
 Fields may be added. What is here keeps its name and meaning.`

@@ -13,19 +13,24 @@ import (
 	"github.com/dirlock/dirlock/lock"
 )
 
-// What is wrong with the permissions is said, and what helps against it.
-func TestPermissionHints(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root, to be two users")
-	}
-	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	program := filepath.Join("/tmp", "dirlock-test-"+itoa(os.Getpid()), "dirlock")
-	require.NoError(t, os.Mkdir(filepath.Dir(program), 0o755))
-	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(program)) })
+// publicProgram returns a dirlock that every user can execute.
+func publicProgram(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "dirlock-test")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
 	self, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
+	program := filepath.Join(dir, "dirlock")
 	require.NoError(t, os.WriteFile(program, self, 0o755))
+	return program
+}
 
+// What is wrong with the permissions is said, and what helps against it.
+func TestPermissionHints(t *testing.T) {
+	requireRoot(t) // to be two users
+	program := publicProgram(t)
 	for _, c := range []struct {
 		name string
 		make func(dir string) string // returns the directory to lock
@@ -61,7 +66,7 @@ func TestPermissionHints(t *testing.T) {
 			require.NoError(t, os.Chmod(dir, 0o755))
 			cmd := exec.Command(program, "run", "-n", c.make(dir), "true")
 			cmd.Dir = "/"
-			cmd.SysProcAttr = nobody
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
 			out, _ := cmd.CombinedOutput()
 			require.Equal(t, exitCannotWrite, cmd.ProcessState.ExitCode(), "%s", out)
 			require.Regexp(t, `^dirlock: .*`+c.hint, string(out))

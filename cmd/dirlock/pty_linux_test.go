@@ -107,7 +107,7 @@ func TestWaitingLine(t *testing.T) {
 	l := lock.New(dir)
 	require.NoError(t, l.Lock())
 	p := startOnTerminal(t, columns, "dirlock", "run", dir, "job", "exit", "3")
-	p.shows("\rdirlock: waiting ", 2)
+	p.shows("\rwaiting ", 2)
 	require.NoError(t, l.Unlock())
 	screen := p.exits(3)
 
@@ -116,7 +116,7 @@ func TestWaitingLine(t *testing.T) {
 	require.Empty(t, lines[0])
 	require.Empty(t, lines[len(lines)-1], "the cursor is at the start of the line")
 	require.Empty(t, strings.TrimSpace(lines[len(lines)-2]), "the line is cleared")
-	require.Regexp(t, `^dirlock: waiting 0s, held since \d\d:\d\d:\d\d by dirlock`, lines[1])
+	require.Regexp(t, `^waiting 0s for ….*: dirlock.test \(\d+\)`, lines[1])
 	require.NotEqual(t, lines[1], lines[2])
 	for _, line := range lines {
 		require.Less(t, len(line), columns)

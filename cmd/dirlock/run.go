@@ -113,10 +113,12 @@ that would wait for the one that it was started by is refused.`,
 // flockFlags adds flags of flock(1) that mean nothing new here.
 func flockFlags(flags *pflag.FlagSet, f *runFlags) {
 	flags.Var(&f.wait, "timeout", "the same as --wait")
+	flags.BoolVar(&f.nonblock, "nb", false, "the same as -n")
+	flags.BoolVar(&f.nonblock, "nonblocking", false, "the same as -n")
 	flags.BoolP("exclusive", "x", true, "what every lock is, as yet")
 	flags.BoolP("e", "e", true, "the same as -x")
 	flags.BoolVarP(&f.shared, "shared", "s", false, "there are no shared locks yet")
-	for _, name := range []string{"timeout", "exclusive", "e", "shared"} {
+	for _, name := range []string{"timeout", "nb", "nonblocking", "exclusive", "e", "shared"} {
 		flags.Lookup(name).Hidden = true
 	}
 }

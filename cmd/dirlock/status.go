@@ -105,7 +105,7 @@ func report(s lock.Status, now time.Time) string {
 		}
 		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, level.State, level.Reason)
 		if o := level.Owner; o.ID != "" {
-			text += fmt.Sprintf("\n      %s, ", o)
+			text += fmt.Sprintf("\n      %s, ", who(o))
 			if !o.Since.IsZero() {
 				text += fmt.Sprintf("for %s, ", roughly(age(o, now)))
 			}
@@ -149,11 +149,37 @@ func printable(text string) string {
 	}, text)
 }
 
+// who describes an owner.
 func who(o lock.Owner) string {
 	if o.ID == "" {
 		return "somebody whose record is incomplete"
 	}
+	if !countsHere(o) {
+		// People would type "kill 1".
+		return strings.Replace(o.String(), fmt.Sprintf("process %d", o.PID), fmt.Sprintf("process %d of another PID namespace", o.PID), 1)
+	}
 	return o.String()
+}
+
+// whoBriefly is who, with the most important parts alone.
+func whoBriefly(o lock.Owner) string {
+	switch name := strings.TrimPrefix(o.Command, runName); {
+	case o.ID == "":
+		return "somebody"
+	case name == "":
+		return fmt.Sprintf("process %d", o.PID)
+	case !countsHere(o):
+		return name
+	default:
+		return fmt.Sprintf("%s (%d)", name, o.PID)
+	}
+}
+
+// countsHere tells whether the number of an owner's process means that process on
+// this machine, as far as is known.
+func countsHere(o lock.Owner) bool {
+	self, err := proc.OS().Self()
+	return err != nil || o.Namespace == "" || self.Namespace == "" || o.Boot != self.Boot || o.Namespace == self.Namespace
 }
 
 // since says from when on an owner has the lock, by its own clock.
@@ -214,6 +240,7 @@ type jsonOwner struct {
 	Boot      string    `json:"boot"`
 	Namespace string    `json:"namespace"`
 	Witness   bool      `json:"witness"`
+	Elsewhere bool      `json:"other_namespace"`
 }
 
 func toJSON(s lock.Status, now time.Time) jsonStatus {
@@ -228,7 +255,7 @@ func toJSON(s lock.Status, now time.Time) jsonStatus {
 			l.Owner = &jsonOwner{
 				ID: o.ID, PID: o.PID, Host: o.Host, Command: o.Command,
 				Since: o.Since.UTC(), Age: age(o, now).Round(time.Millisecond).Seconds(),
-				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness,
+				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness, Elsewhere: !countsHere(o),
 			}
 		}
 		j.Levels = append(j.Levels, l)

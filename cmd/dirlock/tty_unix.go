@@ -20,3 +20,10 @@ func terminalWidth(f *os.File) (int, bool) {
 	}
 	return int(size.Col), true
 }
+
+// inBackgroundOf tells whether f is the controlling terminal of dirlock, and
+// another job has it now.
+func inBackgroundOf(f *os.File) bool {
+	foreground, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err == nil && foreground != unix.Getpgrp()
+}

@@ -45,9 +45,10 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 // Ctrl-C, the terminal adds "^C".
 const spare = 3
 
-// show writes the line over the one before.
+// show writes the line over the one before. In the background it does not: the
+// line is the shell's then.
 func (w *waiting) show() {
-	if w.ticker == nil || stderr.busy() {
+	if w.ticker == nil || stderr.busy() || inBackgroundOf(w.out) {
 		return
 	}
 	width, _ := terminalWidth(w.out)
@@ -55,24 +56,59 @@ func (w *waiting) show() {
 	if err != nil {
 		return
 	}
-	line := []rune(w.line(s, time.Now()))
-	line = line[:min(len(line), max(width-spare, 0))]
-	stderr.write("\r" + string(line) + strings.Repeat(" ", max(min(w.shown, width-spare)-len(line), 0)))
+	room := max(width-spare, 0)
+	line := []rune(w.line(s, time.Now(), room))
+	line = line[:min(len(line), room)]
+	stderr.write(w.over(width) + string(line) + strings.Repeat(" ", max(min(w.shown, room)-len(line), 0)))
 	w.shown = len(line)
 }
 
-// line is what show writes. What matters most comes first, because a window can
-// be narrow.
-func (w *waiting) line(s lock.Status, now time.Time) string {
-	text := fmt.Sprintf("dirlock: waiting %s", now.Sub(w.start).Truncate(time.Second))
-	if st, level := stateOf(s); st == held {
-		verb := "held"
-		if level.N > 0 {
-			verb = "being recovered"
-		}
-		text += fmt.Sprintf(", %s%s by %s", verb, since(level.Owner, now), who(level.Owner))
+// over moves to the start of the line before. If the window has become narrower
+// than that line, the terminal has broken it.
+func (w *waiting) over(width int) string {
+	if rows := (w.shown + width - 1) / max(width, 1); rows > 1 {
+		w.shown = 0
+		return strings.Repeat("\x1b[A", rows-1) + "\r\x1b[J"
 	}
-	return text + ": " + printable(s.Dir)
+	return "\r"
+}
+
+// line is what show writes: as much as there is room for.
+func (w *waiting) line(s lock.Status, now time.Time, room int) string {
+	begin := fmt.Sprintf("dirlock: waiting %s for ", now.Sub(w.start).Truncate(time.Second))
+	dir := printable(s.Dir)
+	st, level := stateOf(s)
+	if st != held {
+		return begin + shorten(dir, room-len(begin))
+	}
+	verb, o := ", held by ", level.Owner
+	if level.N > 0 {
+		verb = ", being recovered by "
+	}
+	for _, end := range []string{
+		verb + who(o) + since(o, now),
+		verb + who(o),
+		verb + whoBriefly(o),
+	} {
+		if len(begin)+len(dir)+len(end) <= room {
+			return begin + dir + end
+		}
+	}
+	// The directory loses its beginning first, then the name its end.
+	const least = 12
+	begin = strings.TrimPrefix(begin, "dirlock: ")
+	end := ": " + whoBriefly(o)
+	left := max(room-len(begin)-len(end), least)
+	return begin + shorten(dir, left) + end
+}
+
+// shorten returns the last n columns of a path.
+func shorten(path string, n int) string {
+	runes := []rune(path)
+	if len(runes) <= n || n < 2 {
+		return path
+	}
+	return "…" + string(runes[len(runes)-n+1:])
 }
 
 // stop clears the line. There need not be one, nor w.
