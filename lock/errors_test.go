@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/aferofs"
 	"github.com/dirlock/dirlock/internal/testutil/wine"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
@@ -57,6 +59,9 @@ func TestErrorMissing(t *testing.T) {
 		require.Empty(t, names(t, base))
 	}
 	allFail(t, lock.New(""), `""`, fs.ErrNotExist)
+
+	// The same where a directory cannot be opened.
+	allFail(t, lock.New("/missing", lock.WithFS(aferofs.New(afero.NewMemMapFs()))), filepath.FromSlash("/missing"), fs.ErrNotExist)
 
 	// It is looked for at every call.
 	path := filepath.Join(base, "late")

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"time"
 
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // tempDir returns a new directory, and what removes it.
@@ -160,4 +163,68 @@ func ExampleDirLock_Must() {
 	// Output:
 	// locked
 	// panic with ErrNotHeld: true
+}
+
+// A person decides what the machine cannot know: the owner was on another
+// machine, which is gone for good.
+func ExampleDirLock_Break() {
+	disk := memfs.New("/srv/data", memfs.Network())
+	here := proctest.NewFake()
+	newLock := func(p *proctest.FakeProcess) *lock.DirLock {
+		return lock.New("/srv/data", lock.WithFS(disk.As(p)), lock.WithProcesses(p))
+	}
+	lost := newLock(here.Machine("lost").Start("backup"))
+	if err := lost.Lock(); err != nil {
+		log.Fatal(err)
+	}
+
+	l := newLock(here.Start("backup"))
+	fmt.Println(l.TryLock())
+	s, err := l.Status()
+	if err != nil {
+		log.Fatal(err)
+	}
+	owner, _ := s.Owner()
+	fmt.Println(owner.Owner, "is", owner.State)
+
+	// Of this owner alone: if another one has the lock by now, nothing is broken.
+	fmt.Println(l.Break(context.Background(), owner.Owner.ID))
+	fmt.Println(l.TryLock())
+	// Output:
+	// false <nil>
+	// backup (process 1) on lost is unknown
+	// <nil>
+	// true <nil>
+}
+
+// The events of a lock, for a log.
+func ExampleWithLogger() {
+	disk, processes := memfs.New("/srv/data"), proctest.NewFake()
+	dead := processes.Start("backup")
+	if err := lock.New("/srv/data", lock.WithFS(disk.As(dead)), lock.WithProcesses(dead)).Lock(); err != nil {
+		log.Fatal(err)
+	}
+	dead.Kill()
+
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "owner" || a.Key == "dir" || a.Key == "reason" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	p := processes.Start("backup")
+	l := lock.New("/srv/data", lock.WithFS(disk.As(p)), lock.WithProcesses(p), lock.WithLogger(logger))
+	if err := l.Lock(); err != nil {
+		log.Fatal(err)
+	}
+	if err := l.Unlock(); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// level=WARN msg=recovered level=1 from="backup (process 1) on host1"
+	// level=DEBUG msg=acquired
+	// level=DEBUG msg=released
 }

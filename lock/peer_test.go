@@ -109,15 +109,16 @@ type peerState struct {
 	lock  *lock.DirLock
 	make  func(dir string, opts ...lock.Option) *lock.DirLock
 	steps atomic.Int64 // until at is called, if positive
+	atOp  string       // or ahead of the operation of that name
 	at    func()
 	ops   atomic.Int64 // since new
 }
 
 func (s *peerState) new(dir string) {
 	s.dir = dir
-	s.lock = s.make(dir, lock.WithFS(step.FS(osfs.New(), func(step.Op) error {
+	s.lock = s.make(dir, lock.WithFS(step.FS(osfs.New(), func(op step.Op) error {
 		s.ops.Add(1)
-		if s.at != nil && s.steps.Add(-1) == 0 {
+		if s.at != nil && (s.steps.Add(-1) == 0 || op.Name == s.atOp) {
 			s.at()
 		}
 		return nil
@@ -139,7 +140,8 @@ var peerCommands = map[string]func(s *peerState, arg string) string{
 		}
 		return strconv.FormatBool(ok)
 	},
-	// killat N: die ahead of the N-th operation from now.
+	// killat N: die ahead of the N-th operation from now; or of the one of that
+	// name.
 	"killat": func(s *peerState, n string) string {
 		s.at = func() {
 			self, err := os.FindProcess(os.Getpid())
@@ -207,8 +209,11 @@ var peerCommands = map[string]func(s *peerState, arg string) string{
 
 func (s *peerState) setSteps(n string) string {
 	i, err := strconv.ParseInt(n, 10, 64)
+	if err != nil {
+		s.atOp = n
+	}
 	s.steps.Store(i)
-	return answerOf(err)
+	return "ok"
 }
 
 // What a peer can do on Linux only: be in a place, and end its first thread.

@@ -4,6 +4,7 @@
 package step
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 
@@ -54,12 +55,37 @@ type dir struct {
 }
 
 var (
+	_ fsys.Opener    = (*dir)(nil)
 	_ fsys.Witnesser = (*dir)(nil)
 	_ fsys.Localizer = (*dir)(nil)
 	_ fsys.Watcher   = (*dir)(nil)
 	_ fsys.Sweeper   = (*dir)(nil)
 	_ fsys.Preparer  = (*dir)(nil)
 )
+
+// Open opens the directory if base can.
+func (d *dir) Open() (fsys.OpenDir, error) {
+	if err := d.step("open", "."); err != nil {
+		return nil, err
+	}
+	o, err := fsys.Open(d.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return openDir{&dir{o, d.before}, o}, nil
+}
+
+// openDir is a directory that is open. It is not opened again.
+type openDir struct {
+	fsys.Dir
+	open fsys.OpenDir
+}
+
+func (d openDir) Unwrap() fsys.Dir { return d.Dir }
+
+func (d openDir) Close() error {
+	return errors.Join(d.Dir.(*dir).step("close", "."), d.open.Close())
+}
 
 func (d *dir) step(op, file string) error {
 	if err := d.before(Op{op, file}); err != nil {
