@@ -1,6 +1,9 @@
 package lock
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // TryLocker is a lock in the manner of [sync.Mutex]. Its methods panic where
 // those of the [TryLockerSafe] that it came from return an error, with that
@@ -19,7 +22,20 @@ type TryLockerSafe interface {
 	Must() TryLocker
 }
 
-var _ TryLockerSafe = (*DirLock)(nil)
+// ContextLocker is a [TryLockerSafe] that can also wait with a context, say who
+// has the lock, and tell when it is lost. A [DirLock] is one; so are the mocks of
+// package mocks.
+type ContextLocker interface {
+	TryLockerSafe
+	LockNow() error
+	LockContext(ctx context.Context) error
+	Check() error
+	Lost() <-chan struct{}
+	Held(ctx context.Context) (held context.Context, cancel context.CancelFunc)
+	Status() (Status, error)
+}
+
+var _ ContextLocker = (*DirLock)(nil)
 
 // NewDirLock returns a lock of a directory of the real file system, between the
 // processes of the real process table. It is [New] without options.

@@ -243,6 +243,26 @@ func TestEventIsNoLoss(t *testing.T) {
 	})
 }
 
+// A watch may end with what it has told. Where no other one can begin, as in a
+// directory that was moved, no event is counted on.
+func TestWatchEndsWithItsEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newWaitDisk()
+		l := disk.process(proctest.NewFake().Start("a"))
+		require.NoError(t, l.Lock())
+		lost := l.Lost()
+		synctest.Wait()
+		disk.Before(failing("watch"))
+		disk.Write(at("L0"), []byte(disk.Entries(dirPath)["L0"].Data))
+		require.False(t, isClosed(lost))
+		disk.Set(memfs.LostEvents(true))
+		disk.Remove(at("L0"))
+		start := time.Now()
+		<-lost
+		require.LessOrEqual(t, time.Since(start), lock.LossPoll)
+	})
+}
+
 // The lock goes where its directory goes. The watch does, too, or polls.
 func TestMovedDirectoryKeepsTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package mocks_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"testing"
@@ -92,4 +93,41 @@ func TestConsumerWithTestify(t *testing.T) {
 		m.AssertNotCalled(t, "Unlock")
 		must.Unlock()
 	})
+}
+
+// report is code that waits, and works for as long as it has the lock.
+func report(ctx context.Context, l lock.ContextLocker, write func(context.Context) error) (err error) {
+	if err := l.LockContext(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Unlock()) }()
+	held, cancel := l.Held(ctx)
+	defer cancel()
+	return write(held)
+}
+
+// untilDone works for ever.
+func untilDone(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func TestContextLockerWithGomock(t *testing.T) {
+	l := gomocks.NewMockContextLocker(gomock.NewController(t))
+	l.EXPECT().LockContext(t.Context()).Return(nil)
+	l.EXPECT().Held(t.Context()).DoAndReturn(func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		cancel(lock.ErrLost)
+		return ctx, func() {}
+	})
+	l.EXPECT().Unlock().Return(lock.ErrLost)
+	require.ErrorIs(t, report(t.Context(), l, untilDone), lock.ErrLost)
+}
+
+func TestContextLockerWithTestify(t *testing.T) {
+	l := testifymocks.NewMockContextLocker(t)
+	l.EXPECT().LockContext(t.Context()).Return(&lock.HeldError{Err: context.DeadlineExceeded}).Once()
+	err := report(t.Context(), l, func(context.Context) error { return never(t)() })
+	require.ErrorIs(t, err, lock.ErrHeld)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

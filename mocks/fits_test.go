@@ -25,10 +25,12 @@ import (
 var (
 	_ lock.TryLocker     = (*gomocks.MockTryLocker)(nil)
 	_ lock.TryLockerSafe = (*gomocks.MockTryLockerSafe)(nil)
+	_ lock.ContextLocker = (*gomocks.MockContextLocker)(nil)
 
 	_ fsys.FS        = (*gomocks.MockFS)(nil)
 	_ fsys.Dir       = (*gomocks.MockDir)(nil)
 	_ fsys.File      = (*gomocks.MockFile)(nil)
+	_ fsys.Inheritor = (*gomocks.MockInheritor)(nil)
 	_ fsys.Witnesser = (*gomocks.MockWitnesser)(nil)
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
 	_ fsys.Watcher   = (*gomocks.MockWatcher)(nil)
@@ -44,6 +46,7 @@ var (
 
 	_ lock.TryLocker     = (*testifymocks.MockTryLocker)(nil)
 	_ lock.TryLockerSafe = (*testifymocks.MockTryLockerSafe)(nil)
+	_ lock.ContextLocker = (*testifymocks.MockContextLocker)(nil)
 )
 
 // TestEveryInterfaceHasAMock fails when an interface is added to lock, fsys or
