@@ -28,19 +28,18 @@ func TestAnotherBoot(t *testing.T) {
 			name:      "local",
 			contender: view{Boot: otherBoot},
 			taken:     true,
-			reason:    "it ran before this machine was last started",
+			reason:    "it does not hold the kernel's lock on the file",
 		},
 		{
 			name:      "local, no witness",
 			holder:    view{Blind: true},
 			contender: view{Boot: otherBoot, Blind: true},
-			taken:     true,
-			reason:    "it ran before this machine was last started",
+			reason:    "it ran before a restart or in a container, and its file carries no lock of the kernel",
 		},
 		{
 			name:      "local, witness gives no answer",
 			contender: view{Boot: otherBoot, Blind: true},
-			reason:    "nothing tells whether it ran before this machine was last started",
+			reason:    "the kernel's lock on its file cannot be seen from here",
 		},
 		{
 			name:      "network",

@@ -116,11 +116,10 @@ func TestSystemCalls(t *testing.T) {
 		"lock":            open + absent + " " + create,
 		"held":            open + held + " close",
 		"check":           intact,
-		// A look, whose owner is not there, by procfs and by the kernel; L1; a
-		// second look; L1, which is seen to be ours in case the reply gets lost,
+		// A look, whose owner has let go; L1; a second look; L1, which is seen to be ours in case the reply gets lost,
 		// becomes L0; and what else the dead have left: levels, by name, and
 		// temporary files.
-		"recovery": open + let + " openat pidfd_open " + create + " " + let + " newfstatat renameat " +
+		"recovery": open + let + " " + create + " " + let + " newfstatat renameat " +
 			strings.Repeat(absent+" ", lock.MaxGap) + list,
 	} {
 		t.Run(name, func(t *testing.T) {

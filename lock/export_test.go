@@ -26,7 +26,12 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 
 // SetExplored sets what an explorer of interleavings sets otherwise: the bound
 // on attempts, how to pause between them, whether TryLock creates L0 before it
-// looks, and a shorter gap that ends a search for level files.
+// looks, a shorter gap that ends a search for level files; and no
+// knowledge of the IDs that this process holds.
 func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
-	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }}
+	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true }}
 }
+
+// Row returns which row of the truth table in docs/liveness.md decided the state
+// of a level.
+func Row(l Level) int { return l.row }

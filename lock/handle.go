@@ -22,10 +22,10 @@ import (
 // forgotten while it holds the lock keeps it until the process ends.
 type DirLock struct {
 	options
-	path     string   // of the directory, for messages
-	named    fsys.Dir // stands for the name: each call opens what has it then
-	unusable error    // why there is no named
-	overrule judge    // set by Break only
+	path     string                // of the directory, for messages
+	named    fsys.Dir              // stands for the name: each call opens what has it then
+	unusable error                 // why there is no named
+	overrule func(look) proc.State // of Break: replaces verdicts
 
 	mu        sync.Mutex // held during a TryLock, but not while waiting or logging
 	held      *hold      // our L0
@@ -110,7 +110,7 @@ func (l *DirLock) tryQuietly(ctx context.Context, expectFree bool) (*hold, look,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held != nil {
-		return nil, look{owner: l.held.owner, state: proc.Alive, why: "it is this handle"}, nil, nil
+		return nil, look{owner: l.held.owner, verdict: alive(1, "it is this handle")}, nil, nil
 	}
 	v, err := l.enter()
 	if err != nil {

@@ -65,10 +65,8 @@ func (l *DirLock) identify(dir fsys.Dir) error {
 	if err != nil {
 		return err
 	}
-	o.Witness, o.Local = witness != fsys.NoWitness, loc.Local
-	if !o.Local {
-		o.Mount = loc.Mount
-	}
+	o.Witness, o.WriteLock = witness != fsys.NoWitness, witness == fsys.Held
+	o.Local, o.Mount, o.Type, o.Direct = loc.Local, loc.Mount, loc.Type, loc.Direct
 	if l.self.identity == o {
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/dirlock/dirlock/fsys"
-	"github.com/dirlock/dirlock/proc"
 )
 
 // hold is a level file of ours: made by this handle, and not yet removed by it.
@@ -24,15 +23,11 @@ type hold struct {
 type look struct {
 	fsys.Snapshot
 	level int
-	gone  bool       // there is no such file
-	owner Owner      // unless gone or torn
-	torn  bool       // the record is incomplete
-	state proc.State // of the owner
-	why   string     // reason for state
+	gone  bool  // there is no such file
+	owner Owner // unless gone or torn
+	torn  bool  // the record is incomplete
+	verdict
 }
-
-// judge overrules the verdict on an owner.
-type judge func(look) proc.State
 
 // look reads a level file and judges its owner.
 func (v *visit) look(level int) (look, error) {
@@ -51,7 +46,7 @@ func (v *visit) look(level int) (look, error) {
 	if r.torn = errors.Is(err, errTorn); err != nil && !r.torn {
 		return r, v.recordError(level, err)
 	}
-	r.state, r.why, err = v.verdict(r.owner, r.torn, s.Witness)
+	r.verdict, err = v.judge(r)
 	if v.overrule != nil {
 		r.state = v.overrule(r)
 	}
@@ -79,8 +74,10 @@ func (v *visit) create(level int) (*hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	holdID(o.ID) // before anybody can see it
 	f, err := v.publish(levelName(level), data)
 	if err != nil {
+		letGoOfID(o.ID)
 		return nil, err
 	}
 	return &hold{dir: v.dir, file: f, owner: o}, nil
@@ -118,8 +115,15 @@ func (h *hold) withdraw(levels ...int) error {
 		}
 		errs = errors.Join(errs, err)
 	}
-	_ = h.file.Close()
+	h.letGo()
 	return errs
+}
+
+// letGo ends what shows others that we hold the file. It comes after the file is
+// gone, or was found not to be ours: we do not touch it again.
+func (h *hold) letGo() {
+	_ = h.file.Close()
+	letGoOfID(h.owner.ID)
 }
 
 // remove removes a level file if it is ours, and tells whether it was.
@@ -130,10 +134,17 @@ func (h *hold) remove(level int) (found bool, err error) {
 		return false, err
 	}
 	err = h.dir.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	}
-	return err == nil, err
+	// That it failed does not say that it was not done.
+	if still, e := h.file.Intact(name); e == nil && !still {
+		return true, nil
+	}
+	return false, err
 }
 
 const levelPrefix = "L"

@@ -1,84 +1,144 @@
 package lock
 
 import (
+	"sync"
+
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
 )
 
-// verdict says whether the owner of a level file is dead, and why: the truth
-// table of docs/liveness.md, top to bottom. Evidence of life wins, and what is
-// not known to be dead is treated as alive.
-//
-// The record is o, or torn if it is incomplete; witness is what the kernel said
-// of the file that it was read from. The other evidence costs more, and is
-// gathered when a row asks for it.
-func (v *visit) verdict(o Owner, torn bool, witness fsys.Witness) (proc.State, string, error) {
-	if witness == fsys.Held || witness == fsys.HeldWeakly {
-		return proc.Alive, "it holds the kernel's lock on the file", nil
-	}
-	if torn {
-		if v.local() {
-			return proc.Dead, "its record is incomplete: the machine stopped before it was on the disk", nil
-		}
-		return proc.Unknown, "its record is incomplete, and other machines can reach the directory", nil
-	}
+// verdict is what is known of the owner of a level file.
+type verdict struct {
+	state proc.State
+	why   string
+	row   int // of the truth table in docs/liveness.md
+}
 
+func dead(row int, why string) verdict    { return verdict{proc.Dead, why, row} }
+func alive(row int, why string) verdict   { return verdict{proc.Alive, why, row} }
+func unknown(row int, why string) verdict { return verdict{proc.Unknown, why, row} }
+
+// judge decides whether the owner of a level file is dead: it is the truth table
+// of docs/liveness.md, top to bottom. Evidence of life wins, and what is not
+// known to be dead is treated as alive. The facts that a "dead" rests on are
+// asked for here, each time.
+func (v *visit) judge(r look) (verdict, error) {
+	o, witness := r.owner, r.Witness
+	if witness == fsys.Held || witness == fsys.HeldWeakly && !o.WriteLock {
+		return alive(1, "it holds the kernel's lock on the file"), nil
+	}
+	loc, err := fsys.Locate(v.dir)
+	if err != nil {
+		loc = fsys.Location{} // nothing is known
+	}
+	if r.torn {
+		return judgeTorn(r, loc), nil
+	}
 	self, err := v.table.Self()
 	if err != nil {
-		return proc.Unknown, "", err
+		return verdict{}, err
 	}
-	released := o.Witness && witness == fsys.Free && v.sameMount(o)
-	bootsKnown := o.Boot != "" && self.Boot != ""
 
-	switch sameBoot := bootsKnown && o.Boot == self.Boot; {
+	local := o.Local && loc.Local
+	letGo := o.Witness && witness != fsys.NoWitness && sees(o, self, loc)
+	switch {
+	case witness == fsys.HeldWeakly && !letGo:
+		return alive(1, "a process holds a lock of the kernel on the file"), nil
+	case letGo && local && witness == fsys.HeldWeakly:
+		return dead(5, "it has let go of the kernel's lock on the file; another process has one of a kind that any reader can take"), nil
+	case letGo && local:
+		return dead(5, "it does not hold the kernel's lock on the file"), nil
 	case sameNamespace(o, self):
-		state, why := v.table.Probe(o.Identity)
-		switch {
-		case state != proc.Unknown:
-			return state, why, nil
-		case released:
-			return proc.Dead, why + ", and nobody holds the kernel's lock on the file", nil
-		default:
-			return proc.Alive, why, nil
-		}
-	case sameBoot && released:
-		return proc.Dead, "it ran in another PID namespace, and nobody holds the kernel's lock on the file", nil
-	case sameBoot && o.Witness:
-		return proc.Unknown, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here", nil
-	case sameBoot:
-		return proc.Unknown, "it runs in another PID namespace, and its file carries no lock of the kernel", nil
-	case !o.Local || !v.local():
-		return proc.Unknown, "it ran on another machine or before a restart, and other machines can reach the directory", nil
-	case bootsKnown && (released || !o.Witness):
-		return proc.Dead, "it ran before this machine was last started", nil
-	case released:
-		return proc.Dead, "nobody holds the kernel's lock on the file", nil
+		return v.judgeByProcess(o, self, letGo), nil
+	case sameBoot(o, self) && letGo:
+		return dead(11, "it ran in another PID namespace, and nobody holds the kernel's lock on the file"), nil
+	case sameBoot(o, self) && o.Witness:
+		return unknown(12, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here"), nil
+	case sameBoot(o, self):
+		return unknown(12, "it runs in another PID namespace, and its file carries no lock of the kernel"), nil
+	case !local:
+		return unknown(13, "it ran on another machine or before a restart, and other machines can reach the directory"), nil
+	case o.Witness:
+		return unknown(14, "it ran before a restart or in a container, and the kernel's lock on its file cannot be seen from here"), nil
 	default:
-		return proc.Unknown, "nothing tells whether it ran before this machine was last started", nil
+		return unknown(14, "it ran before a restart or in a container, and its file carries no lock of the kernel"), nil
 	}
 }
 
-// sameNamespace tells whether a PID means the same process to both. Two who do
+// judgeTorn judges the owner of an incomplete record, which names nobody.
+func judgeTorn(r look, loc fsys.Location) verdict {
+	switch {
+	case !loc.Local:
+		return unknown(3, "its record is incomplete, and other machines can reach the directory")
+	case r.ID == fsys.ID{}:
+		return unknown(4, "its record is incomplete, and the file system cannot tell the file from another one like it")
+	}
+	return dead(2, "its record is incomplete: the machine stopped before it was on the disk")
+}
+
+// judgeByProcess judges an owner of our PID namespace.
+func (v *visit) judgeByProcess(o Owner, self proc.Identity, letGo bool) verdict {
+	if o.PID == self.PID && !v.holdsID(o.ID) {
+		return dead(6, "it has the PID of this process, which does not hold this lock")
+	}
+	state, why := v.table.Probe(o.Identity)
+	switch {
+	case state == proc.Dead:
+		return dead(7, why)
+	case state == proc.Alive:
+		return alive(8, why)
+	case letGo:
+		return dead(9, why+", and nobody holds the kernel's lock on the file")
+	}
+	return alive(10, why)
+}
+
+func sameBoot(o Owner, self proc.Identity) bool { return o.Boot != "" && o.Boot == self.Boot }
+
+// sameNamespace tells whether a PID means the same process to both. Two that do
 // not know their namespaces may be in different ones.
 func sameNamespace(o Owner, self proc.Identity) bool {
-	return o.Boot != "" && o.Boot == self.Boot && o.Namespace != "" && o.Namespace == self.Namespace
+	return sameBoot(o, self) && o.Namespace != "" && o.Namespace == self.Namespace
 }
 
-// sameMount tells whether we would see the kernel's lock of an owner of this
-// boot. A local file system is one to the kernel. What is mounted over a network
-// or by way of user space can be mounted again for every container, and then its
-// files are others to the kernel.
-func (v *visit) sameMount(o Owner) bool {
-	if !o.Local && o.Mount == "" {
-		return false
+// sees tells whether an owner's witness would be visible to us, if it still had
+// one on this file.
+func sees(o Owner, self proc.Identity, loc fsys.Location) bool {
+	// A file of a Direct mount is one file to the whole kernel. If the owner's
+	// was on another Direct mount, this file is a copy.
+	direct := o.Local && loc.Local && o.Direct && loc.Direct
+	if sameBoot(o, self) {
+		return direct || o.Mount != "" && o.Mount == loc.Mount
 	}
-	loc, err := fsys.Locate(v.dir)
-	return err == nil && (o.Local && loc.Local || o.Mount != "" && o.Mount == loc.Mount)
+	return direct || o.Local && loc.Local && o.Type != "" && o.Type == loc.Type
 }
 
-// local tells whether only this machine can reach the directory. Where nobody
-// can tell, others can.
-func (v *visit) local() bool {
-	loc, err := fsys.Locate(v.dir)
-	return loc.Local && err == nil
+// heldIDs are the IDs of all level files of this process that are, or may become,
+// visible: they prove that a record with another ID, and the PID of this process,
+// is a copy, or was left by an earlier program in it.
+var heldIDs struct {
+	sync.Mutex
+	m map[string]struct{}
+}
+
+func holdID(id string) {
+	heldIDs.Lock()
+	defer heldIDs.Unlock()
+	if heldIDs.m == nil {
+		heldIDs.m = make(map[string]struct{})
+	}
+	heldIDs.m[id] = struct{}{}
+}
+
+func letGoOfID(id string) {
+	heldIDs.Lock()
+	defer heldIDs.Unlock()
+	delete(heldIDs.m, id)
+}
+
+func processHolds(id string) bool {
+	heldIDs.Lock()
+	defer heldIDs.Unlock()
+	_, ok := heldIDs.m[id]
+	return ok
 }

@@ -39,8 +39,9 @@ const (
 	unknown = proc.Unknown
 
 	none     = fsys.NoWitness
-	heldFile = fsys.Held
 	freeFile = fsys.Free
+	weak     = fsys.HeldWeakly
+	strong   = fsys.Held
 )
 
 // The truth table of docs/liveness.md, row by row. Each case has what the other
@@ -48,104 +49,129 @@ const (
 // or out of order changes an answer.
 func TestVerdict(t *testing.T) {
 	const here, before, nowhere = "boot-2", "boot-1", ""
+	var (
+		ext4    = fsys.Location{Local: true, Type: "ext4", Mount: "1", Direct: true}
+		copied  = fsys.Location{Local: true, Type: "xfs", Mount: "2", Direct: true}
+		overlay = fsys.Location{Local: true, Type: "overlay", Mount: "3"}
+		again   = fsys.Location{Local: true, Type: "overlay", Mount: "4"}
+		nfs     = fsys.Location{Type: "nfs", Mount: "5"}
+		nfs2    = fsys.Location{Type: "nfs", Mount: "6"}
+		old     = fsys.Location{Local: true} // as records of earlier versions say
+		nothing = fsys.Location{}
+	)
 	tests := []struct {
-		row     int // of docs/liveness.md
+		row     int
 		name    string
-		boot    string // the owner's; ours is boot-2
-		ns      string // the owner's; ours is ns-1
-		witness bool   // the owner has one, says its record
-		file    fsys.Witness
-		remote  bool   // as we see the directory
-		guest   bool   // the owner saw it as remote, we export it to him
-		mount   string // the owner's, if remote; ours is mount-1
-		export  bool   // the owner saw it as local, he exports it to us
-		blank   bool   // we know neither our mount nor our namespace
-		table   proc.State
+		boot    string        // the owner's; ours is boot-2
+		ns      string        // the owner's; ours is ns-1
+		promise fsys.Witness  // the owner's
+		file    fsys.Witness  // what the kernel says
+		owner   fsys.Location // what the owner saw
+		reader  fsys.Location // what we see
+		table   proc.State    // what the process table says, if it is asked
+		ours    bool          // the owner has our PID
 		want    proc.State
-		asks    bool   // the process table
-		why     string // is part of the reason
+		why     string
 	}{
-		// Same boot, same namespace: the process table knows.
-		{row: 4, name: "no such process", boot: here, ns: "ns-1", table: dead, asks: true, want: dead, why: "so says the table"},
-		{row: 7, name: "the process exists", boot: here, ns: "ns-1", table: alive, asks: true, want: alive, why: "so says the table"},
-		{row: 4, name: "no such process, remote", boot: here, ns: "ns-1", remote: true, table: dead, asks: true, want: dead},
-		{row: 7, name: "the process exists, remote", boot: here, ns: "ns-1", remote: true, table: alive, asks: true, want: alive},
-		{row: 7, name: "the process exists, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: alive, asks: true, want: alive},
-		{row: 4, name: "no such process, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: dead, asks: true, want: dead},
+		{row: 1, name: "held", boot: here, ns: "ns-1", promise: strong, file: strong, owner: ext4, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held in another container", boot: here, ns: "ns-7", promise: strong, file: strong, owner: ext4, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held before a boot", boot: before, ns: "ns-1", promise: strong, file: strong, owner: ext4, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held, network", boot: before, ns: "ns-1", promise: weak, file: weak, owner: nfs, reader: nfs, table: dead, want: alive},
+		{row: 1, name: "held, earlier version", boot: here, ns: "ns-1", promise: weak, file: weak, owner: old, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held without a promise", boot: here, ns: "ns-1", file: weak, owner: ext4, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held weakly, the strong lock cannot be seen", boot: here, ns: "ns-7", promise: strong, file: weak, owner: overlay, reader: ext4, table: dead, want: alive},
+		{row: 1, name: "held weakly, over the network here", boot: here, ns: "ns-7", promise: strong, file: weak, owner: ext4, reader: nfs, table: dead, want: alive},
 
-		// Its start time cannot be read: alive, unless the witness says otherwise.
-		{row: 9, name: "hidden", boot: here, ns: "ns-1", table: unknown, asks: true, want: alive, why: "so says the table"},
-		{row: 9, name: "hidden, nobody can tell of the file", boot: here, ns: "ns-1", witness: true, table: unknown, asks: true, want: alive},
-		{row: 9, name: "hidden, free file without witness", boot: here, ns: "ns-1", file: freeFile, table: unknown, asks: true, want: alive},
-		{row: 8, name: "hidden, its file is free", boot: here, ns: "ns-1", witness: true, file: freeFile, table: unknown, asks: true, want: dead, why: "nobody holds the kernel's lock"},
+		{row: 5, name: "let go", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: ext4, table: alive, want: dead, why: "it does not hold"},
+		{row: 5, name: "let go, and a reader has locked it", boot: here, ns: "ns-1", promise: strong, file: weak, owner: ext4, reader: ext4, table: alive, want: dead, why: "any reader"},
+		{row: 5, name: "let go, of a weak lock", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: ext4, reader: ext4, table: alive, want: dead},
+		{row: 5, name: "let go, by this process", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: ext4, ours: true, table: alive, want: dead},
+		{row: 5, name: "let go, in another container", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: ext4, reader: ext4, table: alive, want: dead},
+		{row: 5, name: "a copy on another disk", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: copied, table: alive, want: dead},
+		{row: 5, name: "one overlay", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: overlay, reader: overlay, table: alive, want: dead},
+		{row: 5, name: "let go before a boot", boot: before, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: copied, table: alive, want: dead},
+		{row: 5, name: "overlay before a boot", boot: before, ns: "ns-1", promise: strong, file: freeFile, owner: overlay, reader: again, table: alive, want: dead},
+		{row: 5, name: "no boot known, let go", boot: nowhere, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: ext4, table: alive, want: dead},
 
-		// The kernel vouches for it, whatever else is said.
-		{row: 1, name: "held, no such process", boot: here, ns: "ns-1", witness: true, file: heldFile, table: dead, want: alive, why: "holds the kernel's lock"},
-		{row: 1, name: "held, record without witness", boot: here, ns: "ns-1", file: heldFile, table: dead, want: alive},
-		{row: 1, name: "held, another namespace", boot: here, ns: "ns-7", witness: true, file: heldFile, table: dead, want: alive},
-		{row: 1, name: "held, another boot", boot: before, ns: "ns-1", witness: true, file: heldFile, table: dead, want: alive},
-		{row: 1, name: "held, remote", boot: before, ns: "ns-1", witness: true, file: heldFile, remote: true, table: dead, want: alive},
+		{row: 6, name: "this process, another lock", boot: here, ns: "ns-1", owner: ext4, reader: ext4, ours: true, table: alive, want: dead, why: "this process"},
+		{row: 6, name: "this process, network", boot: here, ns: "ns-1", owner: nfs, reader: nfs, ours: true, table: alive, want: dead},
 
-		// Same boot, another namespace: only the witness knows. The process
-		// table is not asked: the PID means somebody else there.
-		{row: 10, name: "container, free", boot: here, ns: "ns-7", witness: true, file: freeFile, table: alive, want: dead, why: "another PID namespace"},
-		{row: 10, name: "container, free, remote, same mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-1", table: alive, want: dead, why: "another PID namespace"},
-		{row: 11, name: "container, free, remote, another mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, mount: "mount-2", table: dead, want: unknown, why: "cannot be seen"},
-		{row: 11, name: "container, free, remote, no mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, table: dead, want: unknown, why: "cannot be seen"},
-		{row: 11, name: "container, free, local to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, guest: true, table: dead, want: unknown, why: "cannot be seen"},
-		{row: 11, name: "container, free, remote to us only", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, export: true, table: dead, want: unknown, why: "cannot be seen"},
-		{row: 11, name: "container, free, remote, nobody knows a mount", boot: here, ns: "ns-7", witness: true, file: freeFile, remote: true, blank: true, table: dead, want: unknown, why: "cannot be seen"},
-		{row: 11, name: "nobody knows a namespace", boot: here, ns: "", blank: true, table: dead, want: unknown, why: "another PID namespace"},
-		{row: 12, name: "another boot, remote to us only", boot: before, ns: "ns-1", remote: true, export: true, table: dead, want: unknown, why: "other machines"},
-		{row: 9, name: "hidden, free, remote, another mount", boot: here, ns: "ns-1", witness: true, file: freeFile, remote: true, mount: "mount-2", table: unknown, asks: true, want: alive},
-		{row: 11, name: "container, nobody can tell", boot: here, ns: "ns-7", witness: true, table: dead, want: unknown, why: "another PID namespace"},
-		{row: 11, name: "container, free file without witness", boot: here, ns: "ns-7", file: freeFile, table: dead, want: unknown},
-		{row: 11, name: "container that does not tell", boot: here, ns: "", file: freeFile, table: dead, want: unknown},
+		{row: 7, name: "no such process", boot: here, ns: "ns-1", owner: ext4, reader: ext4, table: dead, want: dead, why: "so says the table"},
+		{row: 7, name: "no such process, network", boot: here, ns: "ns-1", owner: nfs, reader: nfs, table: dead, want: dead},
+		{row: 7, name: "no such process, let go elsewhere", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: overlay, reader: ext4, table: dead, want: dead},
+		{row: 8, name: "the process exists", boot: here, ns: "ns-1", owner: ext4, reader: ext4, table: alive, want: alive, why: "so says the table"},
+		{row: 8, name: "the process exists, in the upper directory", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: overlay, reader: ext4, table: alive, want: alive},
+		{row: 8, name: "the process exists, another overlay", boot: here, ns: "ns-1", promise: strong, file: freeFile, owner: overlay, reader: again, table: alive, want: alive},
+		{row: 8, name: "the process exists, network", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, table: alive, want: alive},
+		{row: 8, name: "the process exists, earlier version", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: old, reader: ext4, table: alive, want: alive},
+		{row: 8, name: "the process exists, nobody can tell of the file", boot: here, ns: "ns-1", promise: strong, owner: ext4, reader: ext4, table: alive, want: alive},
+		{row: 8, name: "the process exists, no promise", boot: here, ns: "ns-1", file: freeFile, owner: ext4, reader: ext4, table: alive, want: alive},
+		{row: 9, name: "hidden, let go, network", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, table: unknown, want: dead, why: "nobody holds the kernel's lock"},
+		{row: 10, name: "hidden", boot: here, ns: "ns-1", owner: ext4, reader: ext4, table: unknown, want: alive, why: "so says the table"},
+		{row: 10, name: "hidden, no promise", boot: here, ns: "ns-1", file: freeFile, owner: nfs, reader: nfs, table: unknown, want: alive},
+		{row: 10, name: "hidden, another mount", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs2, table: unknown, want: alive},
+		{row: 10, name: "hidden, nobody knows a mount", boot: here, ns: "ns-1", promise: weak, file: freeFile, owner: nothing, reader: nothing, table: unknown, want: alive},
 
-		// Another boot. The namespace has the same number on every machine.
-		{row: 13, name: "another boot, local", boot: before, ns: "ns-1", table: alive, want: dead, why: "before this machine was last started"},
-		{row: 13, name: "another boot, local, free", boot: before, ns: "ns-1", witness: true, file: freeFile, table: alive, want: dead},
-		{row: 12, name: "another boot, remote", boot: before, ns: "ns-1", remote: true, table: dead, want: unknown, why: "other machines"},
-		{row: 12, name: "another boot, remote, free here", boot: before, ns: "ns-1", witness: true, file: freeFile, remote: true, table: dead, want: unknown},
-		{row: 12, name: "another boot, local here but not for the owner", boot: before, ns: "ns-1", guest: true, table: dead, want: unknown, why: "other machines"},
-		{row: 15, name: "another boot, local, nobody can tell of the file", boot: before, ns: "ns-1", witness: true, table: dead, want: unknown},
+		{row: 11, name: "container, let go, network", boot: here, ns: "ns-7", promise: weak, file: freeFile, owner: nfs, reader: nfs, table: alive, want: dead, why: "another PID namespace"},
+		{row: 12, name: "container, another mount", boot: here, ns: "ns-7", promise: weak, file: freeFile, owner: nfs, reader: nfs2, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 12, name: "container, nobody knows a mount", boot: here, ns: "ns-7", promise: weak, file: freeFile, owner: nothing, reader: nothing, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 12, name: "container, upper directory", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: overlay, reader: ext4, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 12, name: "container, merged directory", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: ext4, reader: overlay, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 12, name: "container, earlier version", boot: here, ns: "ns-7", promise: weak, file: freeFile, owner: old, reader: ext4, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 12, name: "container, local to us only", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: nfs, reader: ext4, table: dead, want: unknown},
+		{row: 12, name: "container, local to it only", boot: here, ns: "ns-7", promise: strong, file: freeFile, owner: ext4, reader: nfs, table: dead, want: unknown},
+		{row: 12, name: "container, no promise", boot: here, ns: "ns-7", file: freeFile, owner: ext4, reader: ext4, table: dead, want: unknown, why: "carries no lock"},
+		{row: 12, name: "namespace not known", boot: here, file: freeFile, owner: ext4, reader: ext4, table: dead, want: unknown},
 
-		// No boot is known: two that are not known are not the same one.
-		{row: 15, name: "no boot, local", boot: nowhere, ns: "ns-1", table: dead, want: unknown, why: "nothing tells"},
-		{row: 14, name: "no boot, local, free", boot: nowhere, ns: "ns-1", witness: true, file: freeFile, table: alive, want: dead, why: "nobody holds the kernel's lock"},
-		{row: 15, name: "no boot, local, free file without witness", boot: nowhere, ns: "ns-1", file: freeFile, table: dead, want: unknown},
-		{row: 12, name: "no boot, remote, free here", boot: nowhere, ns: "ns-1", witness: true, file: freeFile, remote: true, table: dead, want: unknown},
+		{row: 13, name: "another boot, network", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, table: dead, want: unknown, why: "other machines"},
+		{row: 13, name: "another boot, local to us only", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: ext4, table: dead, want: unknown, why: "other machines"},
+		{row: 13, name: "another boot, local to it only", boot: before, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: nfs, table: dead, want: unknown, why: "other machines"},
+		{row: 13, name: "no boot known, network", boot: nowhere, ns: "ns-1", owner: nfs, reader: nfs, table: dead, want: unknown},
+		{row: 14, name: "another boot, no promise", boot: before, ns: "ns-1", file: freeFile, owner: ext4, reader: ext4, table: dead, want: unknown, why: "carries no lock"},
+		{row: 14, name: "another boot, upper directory", boot: before, ns: "ns-1", promise: strong, file: freeFile, owner: overlay, reader: ext4, table: dead, want: unknown, why: "cannot be seen"},
+		{row: 14, name: "another boot, earlier version", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: old, reader: ext4, table: dead, want: unknown},
+		{row: 14, name: "another boot, nobody can tell of the file", boot: before, ns: "ns-1", promise: strong, owner: ext4, reader: ext4, table: dead, want: unknown},
+		{row: 14, name: "no boot known", boot: nowhere, ns: "ns-1", owner: ext4, reader: ext4, table: dead, want: unknown},
 	}
 	rows := tableOfDocs(t)
 	for _, test := range tests {
 		o, self := someOwner, someOwner.Identity
-		o.Boot, o.Namespace, o.Witness = test.boot, test.ns, test.witness
-		o.Local, o.Mount = !test.guest && (!test.remote || test.export), test.mount
-		self.Boot, self.Namespace, self.PID = here, "ns-1", 99
-		loc := fsys.Location{Local: !test.remote, Mount: "mount-1"}
-		if test.blank {
-			self.Namespace, loc.Mount = "", ""
+		o.Boot, o.Namespace = test.boot, test.ns
+		o.Witness, o.WriteLock = test.promise != none, test.promise == strong
+		o.Local, o.Type, o.Mount, o.Direct = test.owner.Local, test.owner.Type, test.owner.Mount, test.owner.Direct
+		self.Boot, self.Namespace = here, "ns-1"
+		if !test.ours {
+			self.PID = 99
 		}
 		rows.checkVerdict(t, test.row, test.name, test.want)
 		c := verdictCase{
-			name: fmt.Sprintf("row %d, %s", test.row, test.name), data: lock.AppendRecord(nil, o), owner: o,
-			file: test.file, location: loc, self: self, table: test.table,
-			want: test.want, why: test.why, asks: test.asks,
+			row: test.row, name: test.name, data: lock.AppendRecord(nil, o), owner: o,
+			file: test.file, location: test.reader, self: self, table: test.table,
+			want: test.want, why: test.why, asks: test.row >= 7 && test.row <= 10,
 		}
 		c.check(t)
-		if test.remote && test.mount == "" {
-			d := c
-			d.name, d.location.Local, d.fails = c.name+", and the question where it is fails", true, true
-			d.check(t)
+		// A directory of which nobody can tell where it is, is not local, and its
+		// mount is not known.
+		c.location, c.name = nothing, test.name+", nobody knows where the directory is"
+		if test.row == 5 || test.row == 9 || test.row == 11 || test.row == 14 {
+			c.row, c.want, c.why, c.asks = 13, unknown, "", false
+			switch {
+			case o.Boot == here && o.Namespace != "ns-1":
+				c.row = 12
+			case o.Boot == here && test.ours:
+				c.row, c.want = 6, dead
+			case o.Boot == here:
+				c.row, c.want, c.asks = map[proc.State]int{dead: 7, alive: 8, unknown: 10}[test.table], test.table, true
+				if test.table == unknown {
+					c.want = alive
+				}
+			}
+			if test.file == weak {
+				c.row, c.want, c.asks = 1, alive, false
+			}
 		}
-		// If we do not know our own boot, nothing is of the same one.
-		c.name, c.self.Boot, c.want, c.why, c.asks = c.name+", to a process that does not know its boot", "", unknown, "", false
-		switch {
-		case test.file == heldFile:
-			c.want = alive
-		case test.witness && test.file == freeFile && !test.remote && !test.guest:
-			c.want = dead
-		}
+		c.check(t)
+		c.location, c.fails, c.name = test.reader, true, test.name+", and the question where it is fails"
 		c.check(t)
 	}
 	// The verdict on a record that was cut short, which names nobody.
@@ -154,35 +180,37 @@ func TestVerdict(t *testing.T) {
 			row   int
 			file  fsys.Witness
 			local bool
+			noIDs bool
 			want  proc.State
 		}{
-			{2, none, true, dead},
-			{2, freeFile, true, dead},
-			{1, heldFile, true, alive},
-			{3, none, false, unknown},
-			{3, freeFile, false, unknown},
-			{1, heldFile, false, alive},
+			{2, none, true, false, dead},
+			{2, freeFile, true, false, dead},
+			{1, weak, true, false, alive},
+			{1, strong, true, false, alive},
+			{3, none, false, false, unknown},
+			{3, freeFile, false, true, unknown},
+			{1, strong, false, false, alive},
+			{4, none, true, true, unknown},
+			{4, freeFile, true, true, unknown},
+			{1, strong, true, true, alive},
 		} {
 			rows.checkVerdict(t, test.row, data, test.want)
 			verdictCase{
-				name: fmt.Sprintf("row %d, incomplete record %q", test.row, data), data: []byte(data),
-				file: test.file, location: fsys.Location{Local: test.local}, table: dead, want: test.want,
+				row: test.row, name: fmt.Sprintf("incomplete record %q", data), data: []byte(data),
+				file: test.file, location: fsys.Location{Local: test.local}, noIDs: test.noIDs, table: dead, want: test.want,
 			}.check(t)
 		}
 	}
 	// What is not a record has no owner, so that no evidence can say it is dead.
 	for _, data := range []string{"hello", strings.Replace(someRecord, "dirlock 1", "dirlock 2", 1), someRecord + "\x00"} {
-		for _, file := range []fsys.Witness{none, freeFile, heldFile} {
-			rows.checkVerdict(t, 16, data, unknown)
+		for _, file := range []fsys.Witness{none, freeFile, strong} {
+			rows.checkVerdict(t, 15, data, unknown)
 			verdictCase{
-				name: fmt.Sprintf("row 16, %q", data), data: []byte(data), unrecognized: true,
+				name: fmt.Sprintf("%q", data), data: []byte(data), unrecognized: true,
 				file: file, location: fsys.Location{Local: true}, table: dead, want: unknown,
 			}.check(t)
 		}
 	}
-	// Why the table says "dead" is the concern of package proc.
-	rows.checkVerdict(t, 5, "no such process", dead)
-	rows.checkVerdict(t, 6, "no such process", dead)
 	for row := range rows {
 		if !rows[row].checked {
 			t.Errorf("row %d of docs/liveness.md: no case tests it", row)
@@ -192,6 +220,7 @@ func TestVerdict(t *testing.T) {
 
 // verdictCase is a level file, what is known of its owner, and the verdict.
 type verdictCase struct {
+	row          int // 0: not a record
 	name         string
 	data         []byte
 	owner        lock.Owner
@@ -199,6 +228,7 @@ type verdictCase struct {
 	file         fsys.Witness
 	location     fsys.Location
 	fails        bool // the question for the location
+	noIDs        bool // files cannot be told apart
 	self         proc.Identity
 	table        proc.State
 	want         proc.State
@@ -209,13 +239,18 @@ type verdictCase struct {
 // check says in one line what is wrong.
 func (c verdictCase) check(t *testing.T) {
 	t.Helper()
+	c.name = fmt.Sprintf("row %d, %s", c.row, c.name)
 	w := newWorld(memfs.Location(c.location))
 	w.put("L0", string(c.data))
-	if c.file != none {
-		w.Set(memfs.Witness(heldFile))
+	if c.noIDs {
+		w.Set(memfs.NoIDs())
 	}
-	if c.file == heldFile {
-		w.Lock(at("L0"), heldFile)
+	switch c.file {
+	case strong, weak:
+		w.Set(memfs.Witness(strong))
+		w.Lock(at("L0"), c.file)
+	case freeFile:
+		w.Set(memfs.Witness(strong))
 	}
 	if c.fails {
 		w.before = failing("locate")
@@ -228,8 +263,8 @@ func (c verdictCase) check(t *testing.T) {
 	lv := s.Levels[0]
 	var r *lock.RecordError
 	switch {
-	case lv.State != c.want:
-		t.Errorf("%s: %v (%s), want %v", c.name, lv.State, lv.Reason, c.want)
+	case lv.State != c.want || lock.Row(lv) != c.row:
+		t.Errorf("%s: row %d says %v (%s), want %v", c.name, lock.Row(lv), lv.State, lv.Reason, c.want)
 	case lv.Reason == "" || !strings.Contains(lv.Reason, c.why):
 		t.Errorf("%s: the reason is %q, want %q in it", c.name, lv.Reason, c.why)
 	case c.unrecognized != errors.As(lv.Err, &r) || c.unrecognized && r.Path != at("L0"):

@@ -35,6 +35,7 @@ type hooks struct {
 	maxGap      int                 // how many names in a row without a file end a search for level files
 	pause       pauseFunc           // waits
 	expectFree  func(*DirLock) bool // whether TryLock creates L0 before it looks
+	holdsID     func(string) bool   // whether this process holds the owner ID
 }
 
 func defaults() options {
@@ -51,6 +52,7 @@ func defaults() options {
 			maxGap:      maxGap,
 			pause:       pause,
 			expectFree:  (*DirLock).justReleased,
+			holdsID:     processHolds,
 		},
 	}
 }

@@ -19,13 +19,20 @@ type Owner struct {
 	// Witness says that the owner's kernel vouches for its life (see
 	// [github.com/dirlock/dirlock/fsys.Witnesser]).
 	Witness bool
+	// WriteLock says that the witness is a lock that takes permission to write
+	// the file ([github.com/dirlock/dirlock/fsys.Held]): one of a weaker kind,
+	// which any reader can take, is not the owner's.
+	WriteLock bool
 	// Local says that the owner saw the directory on a file system of its own
 	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). Whoever
 	// exports a directory to other machines sees it as local, they do not.
 	Local bool
-	// Mount names the mounted file system that the owner saw the directory on,
-	// unless it is Local (see [github.com/dirlock/dirlock/fsys.Localizer]).
-	Mount string
+	// Mount, Type and Direct say what the owner saw the directory on (see
+	// [github.com/dirlock/dirlock/fsys.Location]): whether a reader would see
+	// its witness depends on them.
+	Mount  string
+	Type   string
+	Direct bool
 }
 
 // String describes the owner to a person: "backup (process 4242) on host-7".

@@ -199,7 +199,7 @@ func (h *hold) unlock() (found bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	_ = h.file.Close()
+	h.letGo()
 	_ = h.dir.Close()
 	return found, nil
 }

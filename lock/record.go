@@ -14,6 +14,7 @@ import (
 //
 //	dirlock 1
 //	pid 4242
+//	unique 81234
 //	start 8847362@4026531834
 //	boot 0f5f7ec0-5d2b-4a8e-8d0a-1df1a2f1a7c1
 //	namespace 4026531836
@@ -21,7 +22,11 @@ import (
 //	command backup
 //	since 2026-11-23T07:12:03.250000000Z
 //	witness yes
+//	writelock yes
 //	local yes
+//	mount 2049
+//	type ext4
+//	direct yes
 //	id 0b7fd5f3a0f14d5b8f3d4c1e2a697b10
 //	end
 //
@@ -57,6 +62,7 @@ func appendRecord(b []byte, o Owner) []byte {
 func fixedLines(o Owner) (head, tail []byte) {
 	head = appendField(head, "dirlock", version)
 	head = appendField(head, "pid", strconv.Itoa(o.PID))
+	head = appendField(head, "unique", o.Unique)
 	head = appendField(head, "start", o.Start)
 	head = appendField(head, "boot", o.Boot)
 	head = appendField(head, "namespace", o.Namespace)
@@ -65,10 +71,18 @@ func fixedLines(o Owner) (head, tail []byte) {
 	if o.Witness {
 		tail = appendField(tail, "witness", "yes")
 	}
+	if o.WriteLock {
+		tail = appendField(tail, "writelock", "yes")
+	}
 	if o.Local {
 		tail = appendField(tail, "local", "yes")
 	}
-	return head, appendField(tail, "mount", o.Mount)
+	tail = appendField(tail, "mount", o.Mount)
+	tail = appendField(tail, "type", o.Type)
+	if o.Direct {
+		tail = appendField(tail, "direct", "yes")
+	}
+	return head, tail
 }
 
 // appendRecordParts appends to b a record of such lines, with the time and the ID
@@ -189,6 +203,8 @@ func (o *Owner) setField(key, value string) (err error) {
 		if o.PID = int(pid); err == nil && pid <= 0 {
 			err = strconv.ErrRange
 		}
+	case "unique":
+		o.Unique = value
 	case "start":
 		o.Start = value
 	case "boot":
@@ -205,8 +221,14 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Witness = value == "yes"
 	case "local":
 		o.Local = value == "yes"
+	case "writelock":
+		o.WriteLock = value == "yes"
 	case "mount":
 		o.Mount = value
+	case "type":
+		o.Type = value
+	case "direct":
+		o.Direct = value == "yes"
 	case "id":
 		if o.ID = value; !isID(value) {
 			err = strconv.ErrSyntax

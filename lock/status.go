@@ -67,6 +67,8 @@ type Level struct {
 	// Err is not nil if the owner cannot be judged. It is a *RecordError, or
 	// wraps what the system said when the file was read.
 	Err error
+
+	row int // of the truth table, that decided State; for tests
 }
 
 // Owner returns the level of the owner of the directory, and whether there is
@@ -123,7 +125,7 @@ func (l *DirLock) Status() (Status, error) {
 			continue
 		}
 		gap = 0
-		level := Level{N: n, Path: filepath.Join(l.path, levelName(n)), Owner: r.owner, State: r.state, Reason: r.why, Err: err}
+		level := Level{N: n, Path: filepath.Join(l.path, levelName(n)), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row}
 		if err != nil {
 			level.State, level.Reason = proc.Unknown, err.Error()
 		}

@@ -28,12 +28,16 @@ func lockNew(fd int, strong bool) (fsys.Witness, error) {
 	return fsys.Held, nil
 }
 
-// probe asks whether a read lock could be had, and takes none.
+// probe asks whether a read lock could be had, and takes none. If the question
+// fails (a sandbox can forbid it), a lock of either kind counts as the strong one.
 func probe(fd int, strong bool) fsys.Witness {
 	if strong {
 		l := unix.Flock_t{Type: unix.F_RDLCK}
 		err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
-		if err == nil && l.Type == unix.F_WRLCK {
+		switch {
+		case err == nil && l.Type == unix.F_WRLCK:
+			return fsys.Held
+		case err != nil && probeFlock(fd) == fsys.HeldWeakly:
 			return fsys.Held
 		}
 	}
