@@ -57,7 +57,7 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 		}
 		return r.state
 	}}
-	ok, blocker, err := b.try(ctx, false)
+	ok, blocker, err := b.try(ctx, true, false)
 	switch {
 	case err != nil:
 		return err

@@ -1,5 +1,7 @@
 package lock
 
+import "time"
+
 // What the tests of package lock_test see of the inside.
 
 const (
@@ -17,6 +19,9 @@ var (
 // SetMaxAttempts sets how often a TryLock starts again.
 func SetMaxAttempts(l *DirLock, n int) { l.maxAttempts = n }
 
+// SetSince sets how time passes for the bounds on a climb.
+func SetSince(l *DirLock, f func(time.Time) time.Duration) { l.since = f }
+
 // SetMaxGap sets how many names in a row without a file end a search for level
 // files.
 func SetMaxGap(l *DirLock, n int) { l.maxGap = n }
@@ -29,7 +34,8 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 // looks, a shorter gap that ends a search for level files; and no
 // knowledge of the IDs that this process holds.
 func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
-	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true }}
+	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true },
+		since: func(time.Time) time.Duration { return 0 }}
 }
 
 // Row returns which row of the truth table in docs/liveness.md decided the state

@@ -78,7 +78,7 @@ func New(dir string, opts ...Option) *DirLock {
 // [RecordError] if a level file is unrecognized, or one that matches
 // [errors.ErrUnsupported] if the file system cannot hold a lock.
 func (l *DirLock) TryLock() (bool, error) {
-	ok, _, err := l.try(context.Background(), false)
+	ok, _, err := l.try(context.Background(), false, false)
 	return ok, l.wrap("lock", err)
 }
 
@@ -86,8 +86,8 @@ func (l *DirLock) TryLock() (bool, error) {
 func (l *DirLock) Lock() error { return l.LockContext(context.Background()) }
 
 // try is TryLock, and tells what was in the way.
-func (l *DirLock) try(ctx context.Context, expectFree bool) (bool, look, error) {
-	h, blocker, events, err := l.tryQuietly(ctx, expectFree)
+func (l *DirLock) try(ctx context.Context, waiting, expectFree bool) (bool, look, error) {
+	h, blocker, events, err := l.tryQuietly(ctx, waiting, expectFree)
 	if l.log == nil {
 		return h != nil, blocker, err
 	}
@@ -106,7 +106,7 @@ func (l *DirLock) try(ctx context.Context, expectFree bool) (bool, look, error) 
 }
 
 // tryQuietly is try without what it has to log.
-func (l *DirLock) tryQuietly(ctx context.Context, expectFree bool) (*hold, look, []event, error) {
+func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*hold, look, []event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held != nil {
@@ -116,6 +116,7 @@ func (l *DirLock) tryQuietly(ctx context.Context, expectFree bool) (*hold, look,
 	if err != nil {
 		return nil, look{}, nil, err
 	}
+	v.waiting = waiting
 	h, blocker, err := v.acquire(ctx, expectFree || l.expectsFree())
 	if h == nil || err != nil {
 		v.leave()
@@ -220,8 +221,10 @@ func (l *DirLock) LogValue() slog.Value { return slog.StringValue(l.path) }
 // visit is one call at work in the directory, which stays the same throughout.
 type visit struct {
 	*DirLock
-	dir    fsys.OpenDir
-	events []event // to be logged when the handle's mutex is free
+	dir     fsys.OpenDir
+	events  []event   // to be logged when the handle's mutex is free
+	waiting bool      // the caller waits for the lock, and has time
+	climbed time.Time // when it first began to climb
 }
 
 var errZero = errors.New("a DirLock must be made by lock.New")

@@ -36,6 +36,7 @@ type hooks struct {
 	pause       pauseFunc           // waits
 	expectFree  func(*DirLock) bool // whether TryLock creates L0 before it looks
 	holdsID     func(string) bool   // whether this process holds the owner ID
+	since       func(time.Time) time.Duration
 }
 
 func defaults() options {
@@ -53,6 +54,7 @@ func defaults() options {
 			pause:       pause,
 			expectFree:  (*DirLock).justReleased,
 			holdsID:     processHolds,
+			since:       time.Since,
 		},
 	}
 }

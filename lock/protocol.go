@@ -22,6 +22,11 @@ const (
 	maxAttempts = 8
 	retryPause  = 200 * time.Microsecond
 
+	// No attempt begins later than maxRetrying after the first climb began, and
+	// no climb takes longer than maxClimb, unless the caller waits for the lock.
+	maxRetrying = 100 * time.Millisecond
+	maxClimb    = time.Second
+
 	// Level files are looked for by name. The search ends after so many names in
 	// a row without a file, or at this level.
 	maxGap    = 8
@@ -33,9 +38,9 @@ const (
 // expectFree is true, the caller has reason to think that there is no L0.
 func (v *visit) acquire(ctx context.Context, expectFree bool) (*hold, look, error) {
 	for n := 0; ; n++ {
-		h, blocker, again, err := v.attempt(expectFree && n == 0)
+		h, blocker, again, err := v.attempt(ctx, expectFree && n == 0)
 		// 4. Starting again is bounded.
-		if !again || err != nil || n+1 == v.maxAttempts {
+		if !again || err != nil || n+1 == v.maxAttempts || v.climbing(maxRetrying) {
 			return h, blocker, err
 		}
 		if err := v.pause(ctx, v.jitter(retryPause<<n), nil, nil); err != nil {
@@ -46,7 +51,7 @@ func (v *visit) acquire(ctx context.Context, expectFree bool) (*hold, look, erro
 
 // attempt is TryLock, once through. It returns our L0; or what was in the way,
 // and whether to start again at 1 because that was not an owner of L0.
-func (v *visit) attempt(expectFree bool) (h *hold, blocker look, again bool, err error) {
+func (v *visit) attempt(ctx context.Context, expectFree bool) (h *hold, blocker look, again bool, err error) {
 	// 1. Create L0. If it is probably free, create first; if that fails, read, to
 	// tell a held lock from a create that cannot succeed. Otherwise a look first
 	// makes a held lock cost one small read and no file.
@@ -73,13 +78,16 @@ func (v *visit) attempt(expectFree bool) (h *hold, blocker look, again bool, err
 	if m.state != proc.Dead {
 		return nil, m, false, nil
 	}
-	return v.climb(m)
+	return v.climb(ctx, m)
 }
 
 // climb is step 3: the owner of L0 is dead, and m is its record. Whoever gets
 // the first level that is not stale, and then finds L0 unchanged, may replace it.
-func (v *visit) climb(m look) (h *hold, blocker look, again bool, err error) {
+func (v *visit) climb(ctx context.Context, m look) (h *hold, blocker look, again bool, err error) {
 	var stale []look
+	if v.climbed.IsZero() {
+		v.climbed = time.Now()
+	}
 	for i := 1; ; {
 		h, err := v.create(i)
 		if err == nil {
@@ -98,10 +106,21 @@ func (v *visit) climb(m look) (h *hold, blocker look, again bool, err error) {
 			if err != nil || !isStale {
 				return nil, r, true, err
 			}
+			if err := ctx.Err(); err != nil {
+				return nil, m, false, err
+			}
+			if !v.waiting && v.climbing(maxClimb) {
+				return nil, m, false, nil
+			}
 			stale = append(stale, r)
 			i++
 		}
 	}
+}
+
+// climbing tells whether this call began to climb longer than d ago.
+func (v *visit) climbing(d time.Duration) bool {
+	return !v.climbed.IsZero() && v.since(v.climbed) > d
 }
 
 // takeOver replaces L0 by Li, which is h, if L0 still holds m.

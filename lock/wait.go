@@ -63,7 +63,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 	start := time.Now()
 	w := waiter{DirLock: l}
 	for {
-		ok, blocker, err := l.try(ctx, w.expectFree)
+		ok, blocker, err := l.try(ctx, true, w.expectFree)
 		if ok {
 			if w.blocked {
 				l.emit(event{slog.LevelDebug, "waited", []slog.Attr{slog.Duration("time", time.Since(start))}})

@@ -140,8 +140,8 @@ func (w *world) record(p proc.Table) string {
 		ID:       fmt.Sprintf("%032x", w.ids),
 		Identity: id,
 		Since:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		Witness:  kind != fsys.NoWitness,
-		Local:    loc.Local,
+		Witness:  kind != fsys.NoWitness, WriteLock: kind == fsys.Held,
+		Local: loc.Local, Type: loc.Type, Mount: loc.Mount, Direct: loc.Direct,
 	}))
 }
 
