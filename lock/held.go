@@ -88,7 +88,7 @@ func (l *DirLock) heldError(b look, err error) error {
 // [HeldError] that says who has it. It does not wait, and fails otherwise as
 // TryLock does.
 func (l *DirLock) LockNow() error {
-	ok, blocker, err := l.try(context.Background(), false)
+	ok, blocker, err := l.try(context.Background(), false, false)
 	if !ok && err == nil {
 		err = l.heldError(blocker, nil)
 	}

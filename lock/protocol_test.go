@@ -31,10 +31,9 @@ func predict(levels string, remote, noIDs bool) prediction {
 		}
 		return levels[i]
 	}
-	// A torn record is a dead owner's only where no other machine writes.
-	isDead := func(c byte) bool { return c == stale || c == torn && !remote }
-	// One that cannot be told from another torn one never passes the second look.
-	provable := func(c byte) bool { return isDead(c) && !(c == torn && noIDs) }
+	// A torn record is a dead owner's only where no other machine writes, and
+	// where the file can be told from another torn one.
+	isDead := func(c byte) bool { return c == stale || c == torn && !remote && !noIDs }
 
 	p := prediction{unjudged: -1, after: levels}
 	switch c := at(0); {
@@ -51,14 +50,11 @@ func predict(levels string, remote, noIDs bool) prediction {
 		c := at(i)
 		switch {
 		case c == free:
-			if !provable(at(0)) {
-				return p
-			}
 			p.acquired = true
 			after := []byte(levels)
 			after[0] = free
 			for j := range after {
-				if j > 0 && provable(after[j]) {
+				if j > 0 && isDead(after[j]) {
 					after[j] = free
 				}
 			}
@@ -67,7 +63,7 @@ func predict(levels string, remote, noIDs bool) prediction {
 		case c == foreign:
 			p.unjudged = i
 			return p
-		case !provable(c):
+		case !isDead(c):
 			return p
 		}
 	}

@@ -129,7 +129,7 @@ func (l *DirLock) Status() (Status, error) {
 		if err != nil {
 			level.State, level.Reason = proc.Unknown, err.Error()
 		}
-		if err == nil && v.workGoesOn(r.owner, r.Witness) {
+		if err == nil && r.row == 1 && v.workGoesOn(r.owner, r.Witness) {
 			level.Reason = reasonWorkGoesOn
 		}
 		s.Levels = append(s.Levels, level)

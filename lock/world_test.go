@@ -162,7 +162,11 @@ func (w *world) set(levels string) {
 		case free:
 			w.rm(name)
 		case held:
-			w.put(name, w.record(w.live))
+			data := w.record(w.live)
+			w.put(name, data)
+			if o, _ := lock.ParseRecord([]byte(data)); o.WriteLock {
+				w.Lock(at(name), fsys.Held)
+			}
 		case stale:
 			w.put(name, w.record(w.dead))
 		case torn:
