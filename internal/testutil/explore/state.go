@@ -397,13 +397,10 @@ func (m *model) mayTell(s *state, p int, f *file) bool {
 	case placeNamespace:
 		return witness
 	}
-	return local && m.rebooted(f.owner, witness)
+	// A container can have a boot ID of its own: another boot alone proves
+	// nothing.
+	return local && witness
 }
-
-// rebooted tells whether it can be known that the owner of a record of another
-// boot, in a local directory, is dead: it ran before this machine was last
-// started, unless it runs in a container with a boot ID of its own.
-func (m *model) rebooted(owner int8, witness bool) bool { return witness || owner >= ownerBoot }
 
 // gc forgets files that nobody can see or remembers.
 func (m *model) gc(s *state) {
