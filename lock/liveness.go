@@ -40,7 +40,8 @@ func (v *visit) judge(r look) (verdict, error) {
 	}
 
 	local := o.Local && loc.Local
-	letGo := o.Witness && witness != fsys.NoWitness && sees(o, self, loc)
+	letGo := o.Witness && witness != fsys.NoWitness && sees(o, self, loc) &&
+		(witness == fsys.Free || v.seesWriteLocks())
 	switch {
 	case witness == fsys.HeldWeakly && !letGo:
 		return alive(1, "a process holds a lock of the kernel on the file"), nil
@@ -111,6 +112,13 @@ func sees(o Owner, self proc.Identity, loc fsys.Location) bool {
 		return direct || o.Mount != "" && o.Mount == loc.Mount
 	}
 	return direct || o.Local && loc.Local && o.Type != "" && o.Type == loc.Type
+}
+
+// seesWriteLocks tells whether a look at a file in this directory would tell a
+// write lock from others.
+func (v *visit) seesWriteLocks() bool {
+	kind, err := fsys.Witnesses(v.dir)
+	return err == nil && kind == fsys.Held
 }
 
 // heldIDs are the IDs of all level files of this process that are, or may become,

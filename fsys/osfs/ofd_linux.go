@@ -28,16 +28,12 @@ func lockNew(fd int, strong bool) (fsys.Witness, error) {
 	return fsys.Held, nil
 }
 
-// probe asks whether a read lock could be had, and takes none. If the question
-// fails (a sandbox can forbid it), a lock of either kind counts as the strong one.
+// probe asks whether a read lock could be had, and takes none.
 func probe(fd int, strong bool) fsys.Witness {
 	if strong {
 		l := unix.Flock_t{Type: unix.F_RDLCK}
 		err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
-		switch {
-		case err == nil && l.Type == unix.F_WRLCK:
-			return fsys.Held
-		case err != nil && probeFlock(fd) == fsys.HeldWeakly:
+		if err == nil && l.Type == unix.F_WRLCK {
 			return fsys.Held
 		}
 	}
