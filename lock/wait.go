@@ -135,6 +135,7 @@ func (l *DirLock) turnIsOver() bool {
 // waiter waits for one file of one owner at a time.
 type waiter struct {
 	*DirLock
+	onlyLooks  bool // it does not want the lock
 	blocked    bool // by blocker, at the last look
 	blocker    look
 	losses     int  // how often somebody else was faster, in a row
@@ -193,7 +194,9 @@ func (w *waiter) watch(b look) {
 	w.unwatch()
 	w.watched, w.beat, w.longest = true, w.pollMin, w.pollMax
 	w.logWaiting(b)
-	w.prepare(len(b.Data))
+	if !w.onlyLooks {
+		w.prepare(len(b.Data))
+	}
 	if !w.events {
 		w.notePolling(errors.New("events are switched off"))
 		return

@@ -36,7 +36,7 @@ func (w *work) run(command []string) error {
 	switch {
 	case errors.Is(unlockErr, lock.ErrLost):
 		w.sayLost(unlockErr)
-		if err == nil || w.isLost {
+		if err == nil || w.isLost || w.onLost != lostIgnore {
 			err = exitError{code: exitLost}
 		}
 	case unlockErr != nil:
@@ -119,15 +119,14 @@ func environment(l *lock.DirLock, dir string) []string {
 		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
 }
 
-// lostBeat is how often dirlock looks whether it still has the lock.
-const lostBeat = time.Second
-
 // wait returns when the command has ended.
 func (w *work) wait() error {
 	done := make(chan error, 1)
 	go func() { done <- w.cmd.Wait() }()
-	look := time.NewTicker(lostBeat)
-	defer look.Stop()
+	var lost <-chan struct{}
+	if w.lock != nil {
+		lost = w.lock.Lost()
+	}
 	for {
 		select {
 		case s := <-w.signals:
@@ -137,14 +136,9 @@ func (w *work) wait() error {
 			w.relay.pass()
 		case <-w.brood.changed:
 			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID())
-		case <-look.C:
-			if w.lock == nil {
-				continue
-			}
-			if err := w.lock.Check(); errors.Is(err, lock.ErrLost) {
-				look.Stop()
-				w.lost(err)
-			}
+		case <-lost:
+			lost = nil
+			w.lost(w.lock.Check())
 		case err := <-done:
 			return err
 		}
@@ -153,6 +147,9 @@ func (w *work) wait() error {
 
 // lost acts on a lost lock.
 func (w *work) lost(err error) {
+	if err == nil { // it does not hold the lock
+		return
+	}
 	w.sayLost(err)
 	switch w.onLost {
 	case lostTerm:
@@ -187,7 +184,7 @@ func (w *work) lingers() bool {
 // waitForBrood returns when the processes have ended that the command has
 // started.
 func (w *work) waitForBrood() {
-	tick := time.NewTicker(lostBeat) // for what is not noticed otherwise
+	tick := time.NewTicker(time.Second) // for what is not noticed otherwise
 	defer tick.Stop()
 	said := false
 	for {

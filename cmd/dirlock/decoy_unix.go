@@ -55,16 +55,24 @@ func newDecoy() *decoy {
 // that does not answer is of no more use.
 func (d *decoy) got(s syscall.Signal) (got, ok bool) {
 	var b [1]byte
-	if _, err := d.question.Write([]byte{byte(s)}); err == nil {
-		_ = d.answer.SetReadDeadline(time.Now().Add(5 * time.Second)) // somebody may have stopped it
-		if _, err := d.answer.Read(b[:]); err == nil {
-			return b[0] == 1, true
-		}
+	if _, err := d.question.Write([]byte{byte(s)}); err != nil {
+		return false, false
 	}
-	// It ends so if it gets a signal before it can catch any.
+	_ = d.answer.SetReadDeadline(time.Now().Add(5 * time.Second)) // somebody may have stopped it
+	if _, err := d.answer.Read(b[:]); err != nil {
+		return false, false
+	}
+	return b[0] == 1, true
+}
+
+// endedBy returns the signal that has ended the decoy, before it could catch any.
+func (d *decoy) endedBy() syscall.Signal {
 	d.stop()
 	status, isUnix := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return isUnix && status.Signaled() && status.Signal() == s, false
+	if isUnix && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
 }
 
 func (d *decoy) stop() {

@@ -26,7 +26,7 @@ ended it. Otherwise, as flock(1), sysexits(3) and the shell have them:
    69    the system or the file system cannot do what was asked for
    71    any other error of the system
    73    no permission, a read-only or a full file system
-   76    the command succeeded, but the lock was lost while it ran
+   76    the lock was lost while the command ran
    78    the run would wait for itself: it is part of the one that holds the lock
   126    the command cannot be executed
   127    the command was not found
@@ -104,8 +104,8 @@ or tell those programs to leave the files alone:
 A copy of the file locks nothing: its owner has no lock of the kernel on it. The
 next one who wants the lock of the copy takes it.
 
-If the file is removed or replaced, the lock is lost. dirlock looks every second
-and then ends its command (see --on-lost of "dirlock run").`
+If the file is removed or replaced, the lock is lost. dirlock notices, at once as
+a rule, and ends its command (see --on-lost of "dirlock run").`
 
 const helpJSON = `"dirlock status --json" prints one line for each directory, with an object:
 

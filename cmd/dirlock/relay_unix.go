@@ -25,10 +25,11 @@ import (
 // it may not have been sent to all of them yet, and asks the decoy. If the decoy
 // got it, then so did the command.
 type relay struct {
-	targets func() []int // process IDs: the command, or what it has left behind
-	decoy   *decoy
-	held    []heldSignal // in the order in which they came
-	due     *time.Timer  // when the first of them was held for long enough
+	targets    func() []int // process IDs: the command, or what it has left behind
+	decoy      *decoy
+	endedDecoy syscall.Signal // what has ended the decoy before this one
+	held       []heldSignal   // in the order in which they came
+	due        *time.Timer    // when the first of them was held for long enough
 }
 
 type heldSignal struct {
@@ -90,7 +91,11 @@ func (r *relay) sentToGroup(s syscall.Signal) bool {
 	}
 	got, ok := r.decoy.got(s)
 	if !ok {
+		r.endedDecoy = r.decoy.endedBy()
 		r.decoy = newDecoy()
+	}
+	if s == r.endedDecoy {
+		r.endedDecoy, got = 0, true
 	}
 	return got
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -203,14 +204,38 @@ func TestClosedStderr(t *testing.T) {
 	requireEmpty(t, dir)
 }
 
-// The lock is lost: the holder says so, and does not report success.
+// The lock is lost: the holder says so, and does not report what the command does,
+// unless that is wanted, and then not success.
 func TestLost(t *testing.T) {
-	for _, c := range []struct{ end, want int }{{0, exitLost}, {3, 3}} {
+	for _, c := range []struct {
+		end    int
+		onLost string
+		want   int
+	}{{0, "term", exitLost}, {3, "term", exitLost}, {0, "ignore", exitLost}, {3, "ignore", 3}} {
 		dir := t.TempDir()
-		out, err := exec.Command("dirlock", "run", "-q", dir, "-c", fmt.Sprintf(`rm "$DIRLOCK_DIR"/L0; exit %d`, c.end)).CombinedOutput()
+		out, err := exec.Command("dirlock", "run", "-q", "--on-lost", c.onLost, dir, "-c", fmt.Sprintf(`rm "$DIRLOCK_DIR"/L0; exit %d`, c.end)).CombinedOutput()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 		require.Equal(t, c.want, exit.ExitCode())
 		require.Contains(t, string(out), "the lock was lost")
 	}
+}
+
+// "status --watch" prints what has changed, until a signal comes.
+func TestStatusWatch(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "dirlock", "status", "--watch", dir)
+	p.says(dir + " is free")
+	l := lock.New(dir)
+	require.NoError(t, l.Lock())
+	line, err := p.out.ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, " is held by ")
+	for !strings.Contains(line, " is free") {
+		_ = l.Unlock()
+		line, err = p.out.ReadString('\n')
+		require.NoError(t, err)
+	}
+	require.NoError(t, p.Process.Signal(unix.SIGTERM))
+	p.exits(143)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -27,7 +28,7 @@ const (
 func stateOf(s lock.Status) (state, lock.Level) { return s.State() }
 
 func newStatus() *cobra.Command {
-	var asJSON, quiet bool
+	var asJSON, quiet, watch bool
 	cmd := &cobra.Command{
 		Use:   "status DIR...",
 		Short: "Tell who holds the lock of a directory",
@@ -50,38 +51,83 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
   # In a script.
   if dirlock status -q /var/lib/backup; then echo "no backup is running"; fi
 
+  # Whenever it changes.
+  dirlock status --watch /var/lib/backup
+
   # The process that holds the lock.
   dirlock status --json /var/lib/backup | jq '.levels[0].owner.pid'`,
 		Args:              takes(1, -1),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch && quiet {
+				return usageError{errors.New("both --watch and -q given"), cmd.CommandPath(), "leave out one"}
+			}
+			if watch {
+				return watchStatus(cmd.OutOrStdout(), args, asJSON)
+			}
 			worst := 0
 			for _, dir := range args {
-				s, err := lock.New(dir).Status()
-				code, text, hint := outcome(err)
-				if err == nil {
-					st, _ := stateOf(s)
-					code = int(st)
-				}
-				worst = max(worst, code)
-				if err == nil {
-					err = show(cmd.OutOrStdout(), s, asJSON, quiet)
-				} else if asJSON && !quiet {
-					err = json.NewEncoder(cmd.OutOrStdout()).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Hint: hint, Levels: []jsonLevel{}})
-				} else {
-					complain(text, hint)
-					err = nil
-				}
+				code, err := showStatus(cmd.OutOrStdout(), dir, asJSON, quiet)
 				if err != nil {
 					return err
 				}
+				worst = max(worst, code)
 			}
 			return exitError{code: worst}
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, `print a line of JSON for each DIR; see "dirlock help json"`)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and print the status again whenever it has changed")
 	return cmd
+}
+
+// showStatus prints the status of a directory, and returns the exit status for
+// it.
+func showStatus(out io.Writer, dir string, asJSON, quiet bool) (int, error) {
+	s, err := lock.New(dir).Status()
+	if err == nil {
+		st, _ := stateOf(s)
+		return int(st), show(out, s, asJSON, quiet)
+	}
+	code, text, hint := outcome(err)
+	if asJSON && !quiet {
+		return code, json.NewEncoder(out).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Hint: hint, Levels: []jsonLevel{}})
+	}
+	complain(text, hint)
+	return code, nil
+}
+
+// watchBeat is how often "dirlock status --watch" looks.
+const watchBeat = 500 * time.Millisecond
+
+// watchStatus prints the status of directories whenever it has changed, until a
+// signal ends it.
+func watchStatus(out io.Writer, dirs []string, asJSON bool) error {
+	signals := catchSignals()
+	beat := time.NewTicker(watchBeat)
+	defer beat.Stop()
+	before := make([]string, len(dirs))
+	for {
+		for i, dir := range dirs {
+			s, err := lock.New(dir).Status()
+			now := fmt.Sprintf("%+v %v", s, err)
+			if now == before[i] {
+				continue
+			}
+			before[i] = now
+			if _, err := showStatus(out, dir, asJSON, false); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-beat.C:
+		case s := <-signals:
+			if ends(s) {
+				return exitError{code: exitSignal + signalNumber(s)}
+			}
+		}
+	}
 }
 
 func show(out io.Writer, s lock.Status, asJSON, quiet bool) error {

@@ -1,18 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dirlock/dirlock/lock"
-)
-
-// How often "dirlock wait" looks at the directory: at first, and at last.
-const (
-	shortestLook = time.Millisecond
-	longestLook  = 100 * time.Millisecond
 )
 
 func newWait() *cobra.Command {
@@ -51,31 +47,45 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	signals := catchSignals()
 	start := time.Now()
 	l := lock.New(dir)
-	var w *waiting
-	defer func() { w.stop() }()
-	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
-		s, err := l.Status()
-		if err != nil {
-			return err
-		}
-		switch st, level := stateOf(s); st {
-		case free, stale:
-			return nil
-		case unreadable:
-			return level.Err
-		}
-		if timeout.set {
-			left := timeout.d - time.Since(start)
-			if left <= 0 {
-				return stillHeld(s, timeout.d, conflict, quiet)
-			}
-			pause = min(pause, left)
-		}
-		if w == nil {
-			w = newWaiting(os.Stderr, l.Status, start, quiet)
-		}
+	s, err := l.Status()
+	if err != nil {
+		return err
+	}
+	if st, level := stateOf(s); st != held {
+		return freeOrError(st, level)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if timeout.set {
+		ctx, cancel = context.WithDeadline(ctx, start.Add(timeout.d))
+		defer cancel()
+	}
+	if timeout.set && timeout.d == 0 {
+		return stillHeld(s, 0, conflict, quiet)
+	}
+	type answer struct {
+		lock.Status
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		s, err := l.WaitFree(ctx)
+		done <- answer{s, err}
+	}()
+	w := newWaiting(os.Stderr, l.Status, start, quiet)
+	defer w.stop()
+	for {
 		select {
-		case <-time.After(pause):
+		case a := <-done:
+			w.stop()
+			st, level := stateOf(a.Status)
+			switch {
+			case errors.Is(a.err, context.DeadlineExceeded):
+				return stillHeld(a.Status, timeout.d, conflict, quiet)
+			case a.err != nil:
+				return a.err
+			}
+			return freeOrError(st, level)
 		case <-w.tick:
 			w.show()
 		case sig := <-signals:
@@ -85,6 +95,14 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 			w.show()
 		}
 	}
+}
+
+// freeOrError is the end of the waiting: nobody can wait for an unreadable file.
+func freeOrError(st state, level lock.Level) error {
+	if st == unreadable {
+		return level.Err
+	}
+	return nil
 }
 
 // stillHeld is what ends dirlock if it has waited long enough, or is not to wait.
