@@ -22,7 +22,7 @@ func (l *DirLock) WaitFree(ctx context.Context) (Status, error) {
 		if state != Held {
 			return s, nil
 		}
-		blocker := look{level: level.N, owner: level.Owner, state: level.State, why: level.Reason}
+		blocker := look{level: level.N, owner: level.Owner, verdict: verdict{state: level.State, why: level.Reason}}
 		if err := w.wait(ctx, blocker); err != nil {
 			return s, l.wrap("wait", err)
 		}
