@@ -62,7 +62,7 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 	case err != nil:
 		return err
 	case !ok:
-		return fmt.Errorf("%w: %s is in the way, in %s", ErrOtherOwner, blocker.owner, levelName(blocker.level))
+		return fmt.Errorf("%w: %s is in the way, in %s", ErrOtherOwner, blocker.owner, namePrefix(l.name)+levelName(blocker.level))
 	}
 	// Where L0 was free, nobody has looked at the levels above it yet.
 	v := visit{DirLock: b, dir: b.held.dir}

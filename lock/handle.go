@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -62,6 +61,7 @@ func New(dir string, opts ...Option) *DirLock {
 	}
 	if l.unusable == nil {
 		l.path = l.named.Path()
+		l.named = withPrefix(l.named, namePrefix(l.name))
 	}
 	return l
 }
@@ -209,11 +209,21 @@ func (l *DirLock) Owner() (Owner, bool) {
 	return l.held.owner, true
 }
 
-// String names the directory.
-func (l *DirLock) String() string { return "lock of " + l.path }
+// String names the directory, and the lock if it has a name.
+func (l *DirLock) String() string {
+	if l.name != "" {
+		return "lock " + l.name + " of " + l.path
+	}
+	return "lock of " + l.path
+}
 
 // GoString names the directory as the code that makes such a handle does.
-func (l *DirLock) GoString() string { return "lock.New(" + strconv.Quote(l.path) + ")" }
+func (l *DirLock) GoString() string {
+	if l.name != "" {
+		return fmt.Sprintf("lock.New(%q, lock.WithName(%q))", l.path, l.name)
+	}
+	return "lock.New(" + strconv.Quote(l.path) + ")"
+}
 
 // LogValue shows the path of the directory to package log/slog.
 func (l *DirLock) LogValue() slog.Value { return slog.StringValue(l.path) }
@@ -256,5 +266,5 @@ func (l *DirLock) wrap(op string, err error) error {
 }
 
 func (l *DirLock) recordError(level int, err error) error {
-	return &RecordError{Path: filepath.Join(l.path, levelName(level)), Err: err}
+	return &RecordError{Path: l.levelPath(level), Err: err}
 }

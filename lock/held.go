@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/dirlock/dirlock/proc"
@@ -25,6 +24,8 @@ var ErrHeld = errors.New("the lock is held")
 type HeldError struct {
 	// Dir is the path of the directory.
 	Dir string
+	// Name is the name of the lock, empty for the one without: see [WithName].
+	Name string
 	// Level is the level file that was in the way. Most often that is L0, and its
 	// owner has the lock. If N is greater, its owner is taking the lock over; if
 	// State is Dead, some process is taking it over from that owner. If
@@ -66,8 +67,12 @@ func (e *HeldError) advice() string {
 	if e.Owner().ID == "" || e.Level.State != proc.Unknown {
 		return " (wait for it, or stop it)"
 	}
-	return fmt.Sprintf(" (nobody here can tell whether it still runs: %s; if it does not, free the lock with: dirlock break --owner %s %s)",
-		e.Level.Reason, e.Owner().ID, e.Dir)
+	name := ""
+	if e.Name != "" {
+		name = "--name " + e.Name + " "
+	}
+	return fmt.Sprintf(" (nobody here can tell whether it still runs: %s; if it does not, free the lock with: dirlock break %s--owner %s %s)",
+		e.Level.Reason, name, e.Owner().ID, e.Dir)
 }
 
 // Is matches ErrHeld.
@@ -78,8 +83,8 @@ func (e *HeldError) Unwrap() error { return e.Err }
 
 // heldError says what was in the way when err ended the attempt.
 func (l *DirLock) heldError(b look, err error) error {
-	return &HeldError{Dir: l.path, Err: err, Level: Level{
-		N: b.level, Path: filepath.Join(l.path, levelName(b.level)),
+	return &HeldError{Dir: l.path, Name: l.name, Err: err, Level: Level{
+		N: b.level, Path: l.levelPath(b.level),
 		Owner: b.owner, State: b.state, Reason: b.why,
 	}}
 }
@@ -111,5 +116,5 @@ func (l *DirLock) gaveUpInLine(err error) error {
 	if statusErr != nil || state != Held {
 		return err
 	}
-	return &HeldError{Dir: l.path, Level: level, Err: err}
+	return &HeldError{Dir: l.path, Name: l.name, Level: level, Err: err}
 }

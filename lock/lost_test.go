@@ -297,6 +297,24 @@ func TestLossStays(t *testing.T) {
 	})
 }
 
+// The work of an invented process ends when a test kills it, with an event or
+// without, so that nothing is left in the bubble.
+func TestKilledProcessWatchesNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, p := newWaitDisk(), proctest.NewFake().Start("a")
+		l := disk.process(p)
+		require.NoError(t, l.Lock())
+		lost := l.Lost()
+		ctx, cancel := l.Held(t.Context())
+		defer cancel()
+		p.Kill()
+		<-ctx.Done()
+		wantCause(t, ctx, os.ErrProcessDone)
+		require.False(t, isClosed(lost))
+		require.Zero(t, disk.Usage())
+	})
+}
+
 // realLosses are losses on the real file system.
 var realLosses = map[string]func(dir string) error{
 	"rm": func(dir string) error { return os.Remove(filepath.Join(dir, "L0")) },

@@ -18,6 +18,7 @@ var queues struct {
 type queueKey struct {
 	fsys fsys.FS
 	path string
+	name string
 }
 
 type queue struct {
@@ -31,7 +32,7 @@ func (l *DirLock) waitTurn(ctx context.Context) (leave func(), err error) {
 	if l.named == nil || !reflect.ValueOf(l.fsys).Comparable() {
 		return func() {}, nil
 	}
-	key := queueKey{l.fsys, l.path}
+	key := queueKey{l.fsys, l.path, l.name}
 
 	queues.Lock()
 	q := queues.of[key]

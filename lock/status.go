@@ -3,7 +3,6 @@ package lock
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
@@ -42,6 +41,8 @@ func (s State) String() string {
 type Status struct {
 	// Dir is the path of the directory.
 	Dir string
+	// Name is the name of the lock, empty for the one without: see [WithName].
+	Name string
 	// Levels are the level files, L0 first. Most often there is none, or only
 	// L0; more show that processes died while they recovered the lock. A file
 	// above more than eight names in a row without a file is not among them: it
@@ -117,7 +118,7 @@ func (l *DirLock) Status() (Status, error) {
 	if err := v.exists(); err != nil {
 		return Status{}, l.wrap("status", err)
 	}
-	s := Status{Dir: l.path}
+	s := Status{Dir: l.path, Name: l.name}
 	for n, gap := 0, 0; gap < l.maxGap && n < maxLevels; n++ {
 		r, err := v.look(n)
 		if err == nil && r.gone {
@@ -125,7 +126,7 @@ func (l *DirLock) Status() (Status, error) {
 			continue
 		}
 		gap = 0
-		level := Level{N: n, Path: filepath.Join(l.path, levelName(n)), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row}
+		level := Level{N: n, Path: l.levelPath(n), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row}
 		if err != nil {
 			level.State, level.Reason = proc.Unknown, err.Error()
 		}
@@ -140,7 +141,11 @@ func (l *DirLock) Status() (Status, error) {
 // exists returns an error if there is no such directory. Where a directory can
 // be opened, that has been seen already; elsewhere a listing shows it.
 func (v *visit) exists() error {
-	if _, opened := v.named.(fsys.Opener); opened {
+	d := v.named
+	if p, ok := d.(prefixed); ok {
+		d = p.Dir
+	}
+	if _, opened := d.(fsys.Opener); opened {
 		return nil
 	}
 	_, err := v.dir.List(levelPrefix)

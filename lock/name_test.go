@@ -1,0 +1,203 @@
+package lock_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/fsys"
+	"github.com/dirlock/dirlock/fsys/fsystest"
+	"github.com/dirlock/dirlock/fsys/memfs"
+	"github.com/dirlock/dirlock/fsys/osfs"
+	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
+)
+
+var lockNames = []string{"", ".gc", ".gc-2", "gc", "gc2"}
+
+// Locks of other names are other locks, each with files of its own.
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	var held []*lock.DirLock
+	for _, name := range lockNames {
+		l := lock.New(dir, lock.WithName(name))
+		mustTry(t, l, true)
+		mustTry(t, lock.New(dir, lock.WithName(name)), false)
+		held = append(held, l)
+	}
+	require.ElementsMatch(t, []string{"L0", ".gc.L0", ".gc-2.L0", "gc.L0", "gc2.L0"}, names(t, dir))
+	mustTry(t, lock.New(dir), false)
+
+	all, err := lock.StatusAll(dir)
+	require.NoError(t, err)
+	require.Len(t, all, len(lockNames))
+	for i, s := range all {
+		require.Equal(t, lockNames[i], s.Name)
+		require.Equal(t, dir, s.Dir)
+		state, level := s.State()
+		owner, _ := held[i].Owner()
+		require.Equal(t, lock.Held, state)
+		require.Equal(t, owner.ID, level.Owner.ID)
+		require.FileExists(t, level.Path)
+	}
+
+	for i, l := range held {
+		require.NoError(t, l.Check())
+		require.NoError(t, l.Unlock())
+		require.ErrorIs(t, l.Unlock(), lock.ErrNotHeld)
+		require.Len(t, names(t, dir), len(held)-i-1)
+	}
+	all, err = lock.StatusAll(dir)
+	require.NoError(t, err)
+	require.Empty(t, all)
+
+	missing := filepath.Join(dir, "missing")
+	_, err = lock.StatusAll(missing)
+	wantError(t, err, "status", missing, fs.ErrNotExist)
+}
+
+// What messages say of a lock names it.
+func TestNameInMessages(t *testing.T) {
+	dir := t.TempDir()
+	l := lock.New(dir, lock.WithName("gc"))
+	require.Equal(t, "lock gc of "+dir, l.String())
+	require.Equal(t, `lock.New("`+dir+`", lock.WithName("gc"))`, l.GoString())
+	require.NoError(t, l.Lock())
+	var held *lock.HeldError
+	require.ErrorAs(t, l.LockNow(), &held)
+	require.Equal(t, "gc", held.Name)
+	require.Equal(t, filepath.Join(dir, "gc.L0"), held.Level.Path)
+	held.Level.State = proc.Unknown
+	require.Contains(t, held.Error(), "dirlock break --name gc --owner "+held.Owner().ID+" "+dir)
+	require.NoError(t, l.Unlock())
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "gc.L0"), []byte("data"), 0o666))
+	var foreign *lock.RecordError
+	require.ErrorAs(t, l.LockNow(), &foreign)
+	require.Equal(t, filepath.Join(dir, "gc.L0"), foreign.Path)
+}
+
+func TestInvalidNames(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		".", "..", "a.b", "gc.", "..gc", "a/b", "../gc", `a\b`, "a b", "GC", "gç", "-gc", "_gc", "a\n", "\x00", "L0",
+		"con", "nul", "com1", strings.Repeat("x", 65),
+	} {
+		l := lock.New(dir, lock.WithName(name))
+		_, err := l.TryLock()
+		require.ErrorContains(t, err, "is no name of a lock", name)
+		_, err = l.Status()
+		require.Error(t, err)
+	}
+	require.Empty(t, names(t, dir))
+	for _, name := range []string{"0", "x", ".x", "a-b_c", ".con", "console", strings.Repeat("x", 64)} {
+		l := lock.New(dir, lock.WithName(name))
+		require.NoError(t, l.LockNow(), name)
+		require.NoError(t, l.Unlock())
+	}
+}
+
+// All that a backend can do it can do under a name.
+func TestNamesKeepAbilities(t *testing.T) {
+	const paths = "paths in errors have the real name of the file"
+	for name, f := range map[string]func() (fsys.FS, string){
+		"disk":   func() (fsys.FS, string) { return osfs.New(), t.TempDir() },
+		"memory": func() (fsys.FS, string) { return memfs.New(dirPath), dirPath },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsystest.Run(t, fsystest.Backend{
+				New:  func() (fsys.FS, string) { fs, dir := f(); return lock.Prefixed(fs, "gc."), dir },
+				Skip: map[string]string{"errors": paths, "hostile names": paths, "prepare": paths, "watch": paths},
+			})
+		})
+	}
+}
+
+// The dead owner of one lock is replaced without a look at the others. A waiter
+// wakes by the events of its own lock.
+func TestNamesAreIndependent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proctest.NewFake()
+		p, b := procs.Start("a"), procs.Start("b")
+		plain, gc := disk.process(p), disk.process(p, lock.WithName("gc"))
+		require.NoError(t, plain.Lock())
+		require.NoError(t, gc.Lock())
+		before := disk.Entries(dirPath)["L0"]
+
+		waiter := disk.process(b, lock.WithName("gc"))
+		took := waitFor(t, waiter)
+		require.Equal(t, 1, disk.Usage().Prepared)
+		require.Equal(t, 1, disk.Usage().Watches)
+		time.Sleep(time.Hour)
+		start := time.Now()
+		require.NoError(t, gc.Unlock())
+		require.Equal(t, time.Since(start)+time.Hour, took(), "at the release")
+		require.NoError(t, plain.Check())
+
+		lost := waiter.Lost()
+		p.Kill()
+		require.False(t, isClosed(lost))
+		other := disk.process(procs.Start("c"), lock.WithName("other"))
+		require.NoError(t, other.LockNow())
+		require.Equal(t, before, disk.Entries(dirPath)["L0"], "a dead owner of another lock stays")
+
+		b.Kill()
+		c := disk.process(procs.Start("c"), lock.WithName("gc"))
+		require.NoError(t, c.LockNow())
+		require.Equal(t, []string{"L0", "gc.L0", "other.L0"}, disk.Names(dirPath))
+		require.Equal(t, before, disk.Entries(dirPath)["L0"])
+		require.NoError(t, c.Unlock())
+		require.NoError(t, other.Unlock())
+	})
+}
+
+// Breaking the lock of one name leaves the others.
+func TestBreakNamed(t *testing.T) {
+	dir := t.TempDir()
+	gc, plain := lock.New(dir, lock.WithName("gc")), lock.New(dir)
+	require.NoError(t, gc.Lock())
+	require.NoError(t, plain.Lock())
+	owner, _ := gc.Owner()
+	require.ErrorIs(t, plain.ForceBreak(t.Context(), owner.ID), lock.ErrOtherOwner)
+	require.NoError(t, lock.New(dir, lock.WithName("gc")).ForceBreak(t.Context(), owner.ID))
+	require.ErrorIs(t, gc.Unlock(), lock.ErrLost)
+	require.NoError(t, plain.Check())
+	require.NoError(t, plain.Unlock())
+}
+
+// A directory or a file of another program that is called L0 is in the way of the
+// lock without a name only.
+func TestNameBesideData(t *testing.T) {
+	dir := t.TempDir()
+	l0 := filepath.Join(dir, "L0")
+	for name, put := range map[string]func() error{
+		"directory": func() error {
+			return errors.Join(os.Mkdir(l0, 0o777), os.WriteFile(filepath.Join(l0, "000001.sst"), nil, 0o666))
+		},
+		"data":  func() error { return os.WriteFile(l0, []byte("data"), 0o666) },
+		"empty": func() error { return os.WriteFile(l0, nil, 0o666) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, put())
+			before := tree(t, dir)
+			l := lock.New(dir, lock.WithName(".gc"))
+			require.NoError(t, l.LockNow())
+			require.NoError(t, l.Unlock())
+			require.Equal(t, before, tree(t, dir))
+			if name != "empty" {
+				var foreign *lock.RecordError
+				require.ErrorAs(t, lock.New(dir).LockNow(), &foreign)
+				require.Equal(t, before, tree(t, dir))
+			}
+			require.NoError(t, os.RemoveAll(l0))
+		})
+	}
+}
