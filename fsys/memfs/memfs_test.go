@@ -185,7 +185,15 @@ func TestWhoSeesAWitness(t *testing.T) {
 	there, err := fsys.Locate(byName(t, again, dir))
 	require.NoError(t, err)
 	require.NotEqual(t, here.Mount, there.Mount)
-	require.False(t, there.Direct)
+	local := memfs.New(dir)
+	for _, test := range []struct {
+		fs     fsys.FS
+		direct bool
+	}{{local, true}, {local.Mount(), false}} {
+		loc, err := fsys.Locate(byName(t, test.fs, dir))
+		require.NoError(t, err)
+		require.Equal(t, test.direct, loc.Direct)
+	}
 
 	// The file keeps its lock by another name, and the strongest lock counts.
 	unlock := disk.Lock(dir+"/L0", fsys.HeldWeakly)
@@ -248,7 +256,12 @@ func TestOpenDir(t *testing.T) {
 			require.ErrorIs(t, err, fs.ErrClosed)
 			require.NoError(t, f.Close())
 			if name == "mounted over" {
+				over, err := fsys.Locate(named)
+				require.NoError(t, err)
 				disk.Unmount(dir)
+				under, err := fsys.Locate(named)
+				require.NoError(t, err)
+				require.NotEqual(t, under.Mount, over.Mount)
 				require.Equal(t, []string{"L0", "L1"}, disk.Names(dir))
 			}
 		})
@@ -325,6 +338,13 @@ func TestStrict(t *testing.T) {
 	two, err := d.Read("L0")
 	require.NoError(t, err)
 	require.NotEqual(t, one.ID, two.ID, "a link changes the change time")
+	disk.Link(dir+"/L0", dir+"/L1")
+	two, err = d.Read("L0")
+	require.NoError(t, err)
+	require.NoError(t, d.Remove("L1"))
+	three, err := d.Read("L0")
+	require.NoError(t, err)
+	require.NotEqual(t, two.ID, three.ID, "so does its removal")
 
 	ok, err := f.Intact("L0")
 	require.NoError(t, err)
