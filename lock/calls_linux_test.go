@@ -131,8 +131,10 @@ func TestSystemCalls(t *testing.T) {
 				require.NoError(t, os.Rename(filepath.Join(dir, "L0"), filepath.Join(top, "stale")))
 			}
 			cmd := reexec.Command(t, "calls", name, dir)
-			cmd.Args = append([]string{"strace", "-f", "-qq", "-o", trace, "-e", "signal=none",
-				"-e", "trace=%file,%desc,flock,kill,pidfd_open", cmd.Path}, cmd.Args[1:]...)
+			cmd.Args = append([]string{
+				"strace", "-f", "-qq", "-o", trace, "-e", "signal=none",
+				"-e", "trace=%file,%desc,flock,kill,pidfd_open", cmd.Path,
+			}, cmd.Args[1:]...)
 			cmd.Path, _ = exec.LookPath("strace")
 			require.NoError(t, cmd.Run())
 			text, err := os.ReadFile(trace)

@@ -67,7 +67,7 @@ var hostile = map[string]struct {
 		short := filepath.Join(publicDir(t, 0o700), "s")
 		l, err := net.Listen("unix", short)
 		require.NoError(t, err)
-		t.Cleanup(func() { l.Close() })
+		t.Cleanup(func() { _ = l.Close() })
 		require.NoError(t, os.Rename(short, path))
 	}, fsys.ErrNotRegular},
 	"endless device": {device(1, 5), fsys.ErrNotRegular}, // /dev/zero

@@ -34,8 +34,10 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 // looks, a shorter gap that ends a search for level files; and no
 // knowledge of the IDs that this process holds.
 func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
-	l.hooks = hooks{maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true },
-		since: func(time.Time) time.Duration { return 0 }}
+	l.hooks = hooks{
+		maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true },
+		since: func(time.Time) time.Duration { return 0 },
+	}
 }
 
 // Row returns which row of the truth table in docs/liveness.md decided the state

@@ -149,5 +149,5 @@ func (h *hold) remove(level int) (found bool, err error) {
 
 const levelPrefix = "L"
 
-// levelName returns the name of a level file: L0, L1, L2, …
+// levelName returns the name of a level file: L0, L1, L2 and so on.
 func levelName(level int) string { return levelPrefix + strconv.Itoa(level) }

@@ -247,11 +247,11 @@ func checkParse(data []byte) error {
 		}
 		switch {
 		case kinds != 1:
-			return fmt.Errorf("the error is of %d kinds: %v", kinds, err)
+			return fmt.Errorf("the error is of %d kinds: %w", kinds, err)
 		case o != lock.Owner{}:
 			return fmt.Errorf("an owner with an error: %+v", o)
 		case !knownMessage(err.Error()):
-			return fmt.Errorf("the message may show content: %q", err)
+			return fmt.Errorf("the message may show content: %w", err)
 		}
 		return nil
 	}

@@ -308,8 +308,10 @@ func TestProcessKilledAtSystemCalls(t *testing.T) {
 					putStale(t, dir, levels...)
 				}
 				a := startPeer(t, dir, func(c *exec.Cmd) {
-					c.Args = append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
-						"-e", "signal=none", "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n), c.Path}, c.Args[1:]...)
+					c.Args = append([]string{
+						strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
+						"-e", "signal=none", "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n), c.Path,
+					}, c.Args[1:]...)
 					c.Path = strace
 				})
 				_, _ = fmt.Fprintln(a.in, "try")

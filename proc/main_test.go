@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { reexec.Main(m) }
 // mainSelf says who it is, and lives until its standard input ends.
 func mainSelf([]string) {
 	say(self())
-	io.Copy(io.Discard, os.Stdin)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 func self() Identity {

@@ -61,7 +61,7 @@ func (t *osTable) Probe(id Identity) (State, string) {
 	if impossible(id.PID) {
 		return Dead, reason.Impossible
 	}
-	t.Self() // probe needs what identify finds out
+	_, _ = t.Self() // probe needs what identify finds out
 	return t.probe(id)
 }
 
@@ -70,7 +70,7 @@ func (t *osTable) Notify(id Identity) (ended <-chan struct{}, stop func(), err e
 	if impossible(id.PID) {
 		return alreadyEnded()
 	}
-	t.Self()
+	_, _ = t.Self()
 	return t.notify(id)
 }
 

@@ -146,7 +146,7 @@ func number(t *testing.T, s string) int {
 
 // statOf is stat for a table that was never asked for itself.
 func (t *osTable) statOf(pid int) (stat, error) {
-	t.Self()
+	_, _ = t.Self()
 	return t.stat(pid)
 }
 
@@ -334,7 +334,7 @@ func mainNoSignal(args []string) {
 			}
 		}
 		if len(args) > 0 {
-			unix.Kill(os.Getpid(), 0)
+			_ = unix.Kill(os.Getpid(), 0)
 		}
 	})
 	if err != nil {
@@ -365,10 +365,10 @@ func mainZombieLeader([]string) {
 			panic(err)
 		}
 		say("ready")
-		io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
+	_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
 }
 
 // awaitLeaderZombie returns when the first thread of this process has ended.
@@ -596,7 +596,7 @@ func TestProcessGroup(t *testing.T) {
 	require.NoError(t, unix.Kill(-c.id.PID, 0), "the group lives")
 	assert.Equal(t, gone, probe(OS(), c.id))
 	assert.Equal(t, gone, probe(tableAt(t.TempDir()), c.id))
-	c.in.Close()
+	_ = c.in.Close()
 }
 
 // mainExec runs itself again and again from another thread than the first: the
@@ -614,7 +614,7 @@ func mainExec(args []string) {
 	}
 	if n == 0 {
 		say(self())
-		io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		return
 	}
 	env := append(os.Environ(), reexec.Env("exec"))
@@ -644,7 +644,7 @@ func TestExecStaysAlive(t *testing.T) {
 	go func() {
 		defer close(said)
 		line, _ := c.out.ReadBytes('\n')
-		json.Unmarshal(line, &last)
+		_ = json.Unmarshal(line, &last)
 	}()
 	noProc := tableAt(t.TempDir())
 	old := older(c.id)
@@ -918,7 +918,7 @@ func TestTimeNamespace(t *testing.T) {
 	}
 	reapAdopted(t, c.id.PID)
 	defer reapAdopted(t, d.id.PID)
-	defer d.in.Close()
+	defer func() { _ = d.in.Close() }()
 	for _, id := range []Identity{c.id, older(c.id)} {
 		assert.Equal(t, gone, probe(OS(), id))
 		assert.Equal(t, gone, d.ask(t, id))
@@ -933,7 +933,7 @@ func TestTimeNamespace(t *testing.T) {
 func startLater(t *testing.T, unshare string) *child {
 	t.Helper()
 	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
 	cmd := reexec.Command(t, "probe")
 	cmd.Args = append([]string{unshare, "--time", "--boottime", "86400", "--fork", cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = unshare

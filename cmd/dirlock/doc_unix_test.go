@@ -49,7 +49,7 @@ func runBlock(t *testing.T, notes, language, block string) {
 		case "held":
 			l := lock.New(backup)
 			require.NoError(t, l.Lock())
-			defer l.Unlock()
+			defer func() { require.NoError(t, l.Unlock()) }()
 		case "exits":
 			status, err = strconv.Atoi(arg)
 			require.NoError(t, err)

@@ -35,9 +35,11 @@ func refuseNested(l *lock.DirLock) error {
 	if !isPartOf(owner) {
 		return nil
 	}
-	return nestedError{exitError{exitNested,
+	return nestedError{exitError{
+		exitNested,
 		fmt.Sprintf("this command runs under the lock of %s already, held by %s: it would wait for itself", s.Dir, owner),
-		"do not lock twice, or use --nested"}}
+		"do not lock twice, or use --nested",
+	}}
 }
 
 // isPartOf tells whether this process is part of the run of an owner: by the

@@ -148,8 +148,10 @@ func unlockFor(ctx context.Context, owner proc.Identity, dir string) error {
 	case level.Err != nil:
 		return level.Err
 	case !isOwner(level.Owner, owner):
-		return exitError{exitConflict, fmt.Sprintf("%s is held by %s, and not by process %d", s.Dir, who(level.Owner), owner.PID),
-			"only the process that holds the lock can release it; in a subshell, use --pid $$"}
+		return exitError{
+			exitConflict, fmt.Sprintf("%s is held by %s, and not by process %d", s.Dir, who(level.Owner), owner.PID),
+			"only the process that holds the lock can release it; in a subshell, use --pid $$",
+		}
 	}
 	// The owner is the one who asks, so that nobody else unlocks meanwhile.
 	return l.ForceBreak(ctx, level.Owner.ID)

@@ -268,7 +268,7 @@ func (d *memDir) lookup(path string, buf []byte) (file *mem.FileData, n int, err
 	}
 	defer f.Close()
 	n, err = io.ReadFull(f, buf)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
 	return fileData(f), n, err

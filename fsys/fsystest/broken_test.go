@@ -147,7 +147,9 @@ func TestBroken(t *testing.T) {
 		want []string
 		bend func(afs afero.Fs, d dir) fsys.Dir
 	}{
-		{"Create is not exclusive", []string{"name is taken: second Create", "one creator:"},
+		{
+			"Create is not exclusive",
+			[]string{"name is taken: second Create", "one creator:"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -158,8 +160,11 @@ func TestBroken(t *testing.T) {
 					}
 					return f, err
 				}}
-			}},
-		{"Create looks, and then creates", []string{"one creator:"},
+			},
+		},
+		{
+			"Create looks, and then creates",
+			[]string{"one creator:"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					_, err := d.Read(name)
@@ -177,8 +182,11 @@ func TestBroken(t *testing.T) {
 						}
 					}
 				}}
-			}},
-		{"Create writes in two steps", []string{"that nobody wrote as a whole"},
+			},
+		},
+		{
+			"Create writes in two steps",
+			[]string{"that nobody wrote as a whole"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -191,8 +199,11 @@ func TestBroken(t *testing.T) {
 					_ = afero.WriteFile(afs, path, data, 0o644)
 					return f, nil
 				}}
-			}},
-		{"Create keeps the caller's slice", []string{"create and read: Read of 1 bytes: got 1 bytes, equal: false"},
+			},
+		},
+		{
+			"Create keeps the caller's slice",
+			[]string{"create and read: Read of 1 bytes: got 1 bytes, equal: false"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				var kept sync.Map
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
@@ -208,15 +219,21 @@ func TestBroken(t *testing.T) {
 					}
 					return s, err
 				}}
-			}},
-		{"Create makes the directory", []string{"missing directory: Create in a missing directory"},
+			},
+		},
+		{
+			"Create makes the directory",
+			[]string{"missing directory: Create in a missing directory"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					_ = afs.MkdirAll(d.Path(), 0o755)
 					return d.Create(name, data)
 				}}
-			}},
-		{"Create takes a missing directory for contention", []string{"missing directory: Create"},
+			},
+		},
+		{
+			"Create takes a missing directory for contention",
+			[]string{"missing directory: Create"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -225,8 +242,11 @@ func TestBroken(t *testing.T) {
 					}
 					return f, err
 				}}
-			}},
-		{"Create leaves its temporary file", []string{"nothing left: the directory should hold L0 alone"},
+			},
+		},
+		{
+			"Create leaves its temporary file",
+			[]string{"nothing left: the directory should hold L0 alone"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -235,21 +255,36 @@ func TestBroken(t *testing.T) {
 					}
 					return f, err
 				}}
-			}},
-		{"Create returns nothing", []string{"create and read: Create of 0 bytes: Create returned neither a File nor an error"},
+			},
+		},
+		{
+			"Create returns nothing",
+			[]string{"create and read: Create of 0 bytes: Create returned neither a File nor an error"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					_, err := d.Create(name, data)
 					return nil, err
 				}}
-			}},
-		{"Read always says held", []string{"no witness: the witness is held, and held after Close, but the directory is not a Witnesser: want none"},
-			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Held)} }},
-		{"Read always says free", []string{"no witness: the witness is free, and free after Close, but the directory is not a Witnesser: want none"},
-			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Free)} }},
-		{"Read always says held, Witnesses that there is none", []string{"no witness: after Close the witness is held"},
-			func(_ afero.Fs, d dir) fsys.Dir { return modest{fakeDir{dir: d, read: alwaysSays(d, fsys.Held)}} }},
-		{"errors are bare", []string{"errors: read of L0: *errors.errorString"},
+			},
+		},
+		{
+			"Read always says held",
+			[]string{"no witness: the witness is held, and held after Close, but the directory is not a Witnesser: want none"},
+			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Held)} },
+		},
+		{
+			"Read always says free",
+			[]string{"no witness: the witness is free, and free after Close, but the directory is not a Witnesser: want none"},
+			func(_ afero.Fs, d dir) fsys.Dir { return fakeDir{dir: d, read: alwaysSays(d, fsys.Free)} },
+		},
+		{
+			"Read always says held, Witnesses that there is none",
+			[]string{"no witness: after Close the witness is held"},
+			func(_ afero.Fs, d dir) fsys.Dir { return modest{fakeDir{dir: d, read: alwaysSays(d, fsys.Held)}} },
+		},
+		{
+			"errors are bare",
+			[]string{"errors: read of L0: *errors.errorString"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
 					s, err := d.Read(name)
@@ -258,8 +293,11 @@ func TestBroken(t *testing.T) {
 					}
 					return s, err
 				}}
-			}},
-		{"errors name the file alone", []string{"errors: remove of L0: Path is \"L0\""},
+			},
+		},
+		{
+			"errors name the file alone",
+			[]string{"errors: remove of L0: Path is \"L0\""},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, remove: func(name string) error {
 					err := d.Remove(name)
@@ -268,8 +306,11 @@ func TestBroken(t *testing.T) {
 					}
 					return err
 				}}
-			}},
-		{"errors name another operation", []string{"errors: create of L0: Op is \"open\""},
+			},
+		},
+		{
+			"errors name another operation",
+			[]string{"errors: create of L0: Op is \"open\""},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -278,8 +319,11 @@ func TestBroken(t *testing.T) {
 					}
 					return f, err
 				}}
-			}},
-		{"Remove of nothing succeeds", []string{"errors: remove of L0 succeeded", "one remover: 3 removers"},
+			},
+		},
+		{
+			"Remove of nothing succeeds",
+			[]string{"errors: remove of L0 succeeded", "one remover: 3 removers"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, remove: func(name string) error {
 					if err := d.Remove(name); !errors.Is(err, fs.ErrNotExist) {
@@ -287,8 +331,11 @@ func TestBroken(t *testing.T) {
 					}
 					return nil
 				}}
-			}},
-		{"Remove removes directories", []string{"hostile names: Remove removed a directory"},
+			},
+		},
+		{
+			"Remove removes directories",
+			[]string{"hostile names: Remove removed a directory"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, remove: func(name string) error {
 					err := d.Remove(name)
@@ -297,8 +344,11 @@ func TestBroken(t *testing.T) {
 					}
 					return err
 				}}
-			}},
-		{"Replace removes first", []string{"replace is atomic:"},
+			},
+		},
+		{
+			"Replace removes first",
+			[]string{"replace is atomic:"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, replace: func(oldname, newname string) error {
 					if _, err := d.Read(oldname); err != nil {
@@ -310,8 +360,11 @@ func TestBroken(t *testing.T) {
 					meanwhile()
 					return d.Replace(oldname, newname)
 				}}
-			}},
-		{"Replace copies", []string{"replace: the old name is still there"},
+			},
+		},
+		{
+			"Replace copies",
+			[]string{"replace: the old name is still there"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, replace: func(oldname, newname string) error {
 					s, err := d.Read(oldname)
@@ -324,16 +377,22 @@ func TestBroken(t *testing.T) {
 					}
 					return errors.Join(d.Replace("temp", newname), f.Close())
 				}}
-			}},
-		{"one identity for all", []string{"identity: file 1 has the identity of file 0"},
+			},
+		},
+		{
+			"one identity for all",
+			[]string{"identity: file 1 has the identity of file 0"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
 					s, err := d.Read(name)
 					s.ID = fsys.ID{1}
 					return s, err
 				}}
-			}},
-		{"another identity at every look", []string{"identity: two looks at one file"},
+			},
+		},
+		{
+			"another identity at every look",
+			[]string{"identity: two looks at one file"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				var n atomic.Uint64
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
@@ -341,15 +400,21 @@ func TestBroken(t *testing.T) {
 					s.ID = fsys.ID{n.Add(1)}
 					return s, err
 				}}
-			}},
-		{"Intact looks for the name alone", []string{"intact: Intact while the name is another's", "replace: Intact of the file that was replaced"},
+			},
+		},
+		{
+			"Intact looks for the name alone",
+			[]string{"intact: Intact while the name is another's", "replace: Intact of the file that was replaced"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, intact: func(f fsys.File, name string) (bool, error) {
 					_, err := d.Read(name)
 					return err == nil, nil
 				}}
-			}},
-		{"Intact does not look at the content", []string{"intact: Intact of a file that was written over"},
+			},
+		},
+		{
+			"Intact does not look at the content",
+			[]string{"intact: Intact of a file that was written over"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					f, err := d.Create(name, data)
@@ -365,8 +430,11 @@ func TestBroken(t *testing.T) {
 						return err == nil && now.ID == mine.ID, nil
 					}}, nil
 				}}
-			}},
-		{"Intact takes a removed file for an error", []string{"intact: Intact by another name"},
+			},
+		},
+		{
+			"Intact takes a removed file for an error",
+			[]string{"intact: Intact by another name"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, intact: func(f fsys.File, name string) (bool, error) {
 					if _, err := d.Read(name); err != nil {
@@ -374,19 +442,28 @@ func TestBroken(t *testing.T) {
 					}
 					return f.Intact(name)
 				}}
-			}},
-		{"List ignores the prefix", []string{"list: List of \"L\": 301 names, want 201; missing: nothing; should not be there: other0 "},
+			},
+		},
+		{
+			"List ignores the prefix",
+			[]string{"list: List of \"L\": 301 names, want 201; missing: nothing; should not be there: other0 "},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, list: func(string) ([]string, error) { return d.List("") }}
-			}},
-		{"List reads one batch", []string{"list: List of \"L\": 100 names, want 201; missing: L4 L5 L7 L8 L25 and 96 more"},
+			},
+		},
+		{
+			"List reads one batch",
+			[]string{"list: List of \"L\": 100 names, want 201; missing: L4 L5 L7 L8 L25 and 96 more"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, list: func(prefix string) ([]string, error) {
 					names, err := d.List(prefix)
 					return names[:min(len(names), 100)], err
 				}}
-			}},
-		{"List gives regular files only", []string{"list:", "hostile names: a directory that was looked at is gone"},
+			},
+		},
+		{
+			"List gives regular files only",
+			[]string{"list:", "hostile names: a directory that was looked at is gone"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, list: func(prefix string) ([]string, error) {
 					all, err := d.List(prefix)
@@ -398,8 +475,11 @@ func TestBroken(t *testing.T) {
 					}
 					return names, err
 				}}
-			}},
-		{"Read reads it all", []string{"hostile names: Read of a huge file"},
+			},
+		},
+		{
+			"Read reads it all",
+			[]string{"hostile names: Read of a huge file"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
 					s, err := d.Read(name)
@@ -408,8 +488,11 @@ func TestBroken(t *testing.T) {
 					}
 					return s, err
 				}}
-			}},
-		{"Read takes a directory for an empty file", []string{"hostile names: directory: read of L0 succeeded"},
+			},
+		},
+		{
+			"Read takes a directory for an empty file",
+			[]string{"hostile names: directory: read of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, read: func(name string) (fsys.Snapshot, error) {
 					s, err := d.Read(name)
@@ -418,28 +501,44 @@ func TestBroken(t *testing.T) {
 					}
 					return s, err
 				}}
-			}},
-		{"Witnesses says yes, and there is none", []string{"witness: after Create: the witness is none, want held"},
-			func(_ afero.Fs, d dir) fsys.Dir { return boaster{d} }},
-		{"Sweep takes what is published", []string{"sweep:"},
-			func(_ afero.Fs, d dir) fsys.Dir { return sweeper{d} }},
-		{"Prepare makes a file that can be seen", []string{"prepare: after Prepare: the directory should be empty"},
+			},
+		},
+		{
+			"Witnesses says yes, and there is none",
+			[]string{"witness: after Create: the witness is none, want held"},
+			func(_ afero.Fs, d dir) fsys.Dir { return boaster{d} },
+		},
+		{
+			"Sweep takes what is published",
+			[]string{"sweep:"},
+			func(_ afero.Fs, d dir) fsys.Dir { return sweeper{d} },
+		},
+		{
+			"Prepare makes a file that can be seen",
+			[]string{"prepare: after Prepare: the directory should be empty"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				return preparer{dir: d, prepare: func() error {
 					return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
 				}}
-			}},
-		{"what was prepared replaces", []string{"prepare: create of L0 succeeded"},
+			},
+		},
+		{
+			"what was prepared replaces",
+			[]string{"prepare: create of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return preparer{dir: d, create: func(name string, data []byte) (fsys.File, error) {
 					_ = d.Remove(name)
 					return d.Create(name, data)
 				}}
-			}},
-		{"what was prepared takes its file along", []string{"prepare: Intact after Create: false"},
+			},
+		},
+		{
+			"what was prepared takes its file along",
+			[]string{"prepare: Intact after Create: false"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				var made fsys.File
-				return preparer{dir: d,
+				return preparer{
+					dir: d,
 					create: func(name string, data []byte) (f fsys.File, err error) {
 						made, err = d.Create(name, data)
 						return made, err
@@ -449,9 +548,13 @@ func TestBroken(t *testing.T) {
 							return nil
 						}
 						return made.Close()
-					}}
-			}},
-		{"what was prepared holds what came before", []string{"prepare: Create of 302 bytes: Read got 4096 bytes"},
+					},
+				}
+			},
+		},
+		{
+			"what was prepared holds what came before",
+			[]string{"prepare: Create of 302 bytes: Read got 4096 bytes"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				var before []byte
 				return preparer{dir: d, create: func(name string, data []byte) (fsys.File, error) {
@@ -460,11 +563,15 @@ func TestBroken(t *testing.T) {
 					}
 					return d.Create(name, append(data, before[min(len(data), len(before)):]...))
 				}}
-			}},
-		{"what was prepared is left by Close", []string{"prepare: after Close: the directory should be empty"},
+			},
+		},
+		{
+			"what was prepared is left by Close",
+			[]string{"prepare: after Close: the directory should be empty"},
 			func(afs afero.Fs, d dir) fsys.Dir {
 				var used bool
-				return preparer{dir: d,
+				return preparer{
+					dir:     d,
 					prepare: func() error { used = false; return nil },
 					create: func(name string, data []byte) (f fsys.File, err error) {
 						f, err = d.Create(name, data)
@@ -476,9 +583,13 @@ func TestBroken(t *testing.T) {
 							return nil
 						}
 						return afero.WriteFile(afs, filepath.Join(d.Path(), "ready"), nil, 0o644)
-					}}
-			}},
-		{"Watch of nothing succeeds", []string{"watch: watch of L0 succeeded"},
+					},
+				}
+			},
+		},
+		{
+			"Watch of nothing succeeds",
+			[]string{"watch: watch of L0 succeeded"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					changed, stop, err := d.Watch(name)
@@ -489,8 +600,11 @@ func TestBroken(t *testing.T) {
 					}
 					return changed, stop, err
 				}}
-			}},
-		{"Watch closes the channel", []string{"watch: the channel was closed"},
+			},
+		},
+		{
+			"Watch closes the channel",
+			[]string{"watch: the channel was closed"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					_, stop, err := d.Watch(name)
@@ -498,15 +612,21 @@ func TestBroken(t *testing.T) {
 					close(closed)
 					return closed, stop, err
 				}}
-			}},
-		{"Watch is deaf", []string{"watch: no event in 30s after Remove"},
+			},
+		},
+		{
+			"Watch is deaf",
+			[]string{"watch: no event in 30s after Remove"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				return fakeDir{dir: d, watch: func(name string) (<-chan struct{}, func(), error) {
 					_, stop, err := d.Watch(name)
 					return make(chan struct{}), stop, err
 				}}
-			}},
-		{"Watch misses a replacement", []string{"watch: no event in 30s after Replace by another file"},
+			},
+		},
+		{
+			"Watch misses a replacement",
+			[]string{"watch: no event in 30s after Replace by another file"},
 			func(_ afero.Fs, d dir) fsys.Dir {
 				once.Do(func() { removed = make(chan struct{}, 100) })
 				return fakeDir{dir: d, remove: func(name string) error {
@@ -522,7 +642,8 @@ func TestBroken(t *testing.T) {
 					_, stop, err := d.Watch(name)
 					return removed, stop, err
 				}}
-			}},
+			},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 // A Kind is something that another program can do to a name in the directory.
 type Kind string
 
+// What others can do.
 const (
 	Directory    Kind = "directory"     // make a directory
 	Symlink      Kind = "symlink"       // make a symbolic link to a file that exists

@@ -52,8 +52,10 @@ func TestKinds(t *testing.T) {
 			local = append(local, k.name)
 		}
 	}
-	require.ElementsMatch(t, []string{"ext4", "xfs", "btrfs", "bcachefs", "f2fs", "nilfs2", "reiserfs", "tmpfs",
-		"ramfs", "vfat", "exfat", "udf", "jffs2", "zfs", "jfs", "ubifs", "ntfs3", "hfsplus", "overlay"}, local)
+	require.ElementsMatch(t, []string{
+		"ext4", "xfs", "btrfs", "bcachefs", "f2fs", "nilfs2", "reiserfs", "tmpfs",
+		"ramfs", "vfat", "exfat", "udf", "jffs2", "zfs", "jfs", "ubifs", "ntfs3", "hfsplus", "overlay",
+	}, local)
 }
 
 // ForgetMounts has the kernel asked again what file systems are mounted.

@@ -366,8 +366,10 @@ func TestNoPermission(t *testing.T) {
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	require.Len(t, lines, 6)
-	for i, op := range []string{"create " + dir + "/new", "read " + dir + "/L0", "replace " + dir + "/L1",
-		"remove " + dir + "/L0", "create " + dir, "watch " + dir + "/L0"} {
+	for i, op := range []string{
+		"create " + dir + "/new", "read " + dir + "/L0", "replace " + dir + "/L1",
+		"remove " + dir + "/L0", "create " + dir, "watch " + dir + "/L0",
+	} {
 		require.Equal(t, "true "+op+": permission denied", lines[i])
 	}
 	names, err := openDir(t, dir).List("")

@@ -24,7 +24,7 @@ func (d *dir) read(name string) (fsys.Snapshot, error) {
 	if err != nil {
 		return fsys.Snapshot{}, err
 	}
-	defer closeFD(fd)
+	defer func() { _ = closeFD(fd) }()
 	s, err := look(fd, known.Local)
 	if err == unix.ESTALE {
 		err = unix.ENOENT
@@ -112,7 +112,7 @@ func (d *dir) sweepFile(name string) error {
 	if err != nil {
 		return err
 	}
-	defer closeFD(fd)
+	defer func() { _ = closeFD(fd) }()
 	var st unix.Stat_t
 	if err := fstat(fd, &st); err != nil {
 		return err

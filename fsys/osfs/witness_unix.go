@@ -88,7 +88,7 @@ func (d *dir) tryUnnamed() (kind fsys.Witness, sure bool, err error) {
 	if err != nil {
 		return fsys.NoWitness, false, errMissing
 	}
-	defer closeFD(again)
+	defer func() { _ = closeFD(again) }()
 	return f.seen(probe(again, true)), !f.unsure, nil
 }
 
