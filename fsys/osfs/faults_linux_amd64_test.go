@@ -63,6 +63,34 @@ func TestShortageOfLocksPasses(t *testing.T) {
 	require.Equal(t, fsys.Held, witnesses(t, d))
 }
 
+// What was made ready while locks were short has no witness, or a weak one. It
+// must not become a file of which a record promises more.
+func TestPreparedWhileLocksWereShort(t *testing.T) {
+	for _, x := range []fault{
+		{call: unix.SYS_FLOCK, err: unix.ENOLCK},
+		{call: unix.SYS_FCNTL, cmd: unix.F_OFD_SETLK, err: unix.ENOLCK},
+	} {
+		d := openDir(t, t.TempDir())
+		var p fsys.Prepared
+		withFaults(t, func() {
+			var err error
+			if p, err = fsys.Prepare(d, 1); err != nil {
+				p = nil
+			}
+		}, x)
+		require.Equal(t, fsys.Held, witnesses(t, d))
+		if p == nil {
+			continue
+		}
+		f, err := p.CreateIn(d, "L0", []byte("x"))
+		require.NoError(t, err)
+		s, err := d.Read("L0")
+		require.NoError(t, err)
+		require.Equal(t, fsys.Held, s.Witness)
+		require.NoError(t, errors.Join(d.Remove("L0"), f.Close()))
+	}
+}
+
 // A file system or a kernel that has no locks is not asked for each file.
 func TestLocksAreMissing(t *testing.T) {
 	missing := []fault{{call: unix.SYS_FLOCK, err: unix.ENOSYS}, {call: unix.SYS_FCNTL, cmd: unix.F_OFD_SETLK, err: unix.EINVAL}}

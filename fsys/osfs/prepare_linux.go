@@ -91,6 +91,11 @@ func (p *osPrepared) publish(d *dir, name string, data []byte) error {
 		return err
 	}
 	defer d.end()
+	// It may be of a moment in which locks were short, and what is promised of a
+	// file in this directory is more than it has.
+	if kind, err := d.witnesses(); err != nil || p.f.locked < kind {
+		return errMissing
+	}
 	if err := p.f.fill(data); err != nil {
 		return err
 	}
