@@ -28,11 +28,11 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dirlock",
 		Short: "Run commands under the lock of a directory",
-		Long: `dirlock gives one process at a time a directory. The lock is a small file, L0,
-in that directory: it says who holds the lock, and is gone when they are done.
-When the holder dies, even by kill -9, the next one takes over; nobody has to
-clean up. The lock is advisory: it excludes those who use dirlock, or the Go
-package that it is made of, on the same directory.`,
+		Long: `dirlock gives one process at a time exclusive use of a directory. The lock is a
+small file, L0, in that directory: it says who holds the lock, and is gone when
+they are done. When the holder dies, even by kill -9, the next one takes over;
+nobody has to clean up. The lock is advisory: it excludes those who use dirlock,
+or the Go package that it is made of, on the same directory.`,
 		Example: `  # Run a backup, unless one is running already.
   dirlock run -n /var/lib/backup -- backup.sh --full
 
@@ -74,11 +74,6 @@ func takes(least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// completeDirs makes the shell complete directories.
-func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
 // complain writes to the standard error: what is wrong, and on a line of its own

@@ -74,7 +74,7 @@ that would wait for the one that it was started by is refused.`,
   # A line of shell, and a directory that need not exist.
   dirlock run --mkdir /tmp/build.lock -c 'make clean && make'`,
 		Args:              takes(1, -1),
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[0]
 			// Flags may follow DIR, too.

@@ -57,7 +57,7 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
   # The process that holds the lock.
   dirlock status --json /var/lib/backup | jq '.levels[0].owner.pid'`,
 		Args:              takes(1, -1),
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeManyDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch && quiet {
 				return usageError{errors.New("both --watch and -q given"), cmd.CommandPath(), "leave out one"}
