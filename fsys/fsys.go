@@ -3,10 +3,10 @@
 //
 // [FS] and [Dir] are all that a backend has to provide. What a backend can do
 // beyond that, it tells by optional interfaces: [Opener] (one directory, whatever
-// becomes of its name), [Witnesser] (the kernel vouches for a living owner),
-// [Localizer] (who can reach the directory, and by which mount), [Watcher]
-// (events instead of polling), [Preparer] (half of a Create ahead of time) and
-// [Sweeper] (temporary files of the dead).
+// becomes of its name), [Maker] (a directory that is missing), [Witnesser] (the
+// kernel vouches for a living owner), [Localizer] (who can reach the directory, and
+// by which mount), [Watcher] (events instead of polling), [Preparer] (half of a
+// Create ahead of time) and [Sweeper] (temporary files of the dead).
 //
 // Package osfs is the backend for the real file system, package memfs one in
 // memory for tests. Package aferofs adapts github.com/spf13/afero. Package

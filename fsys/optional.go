@@ -65,6 +65,23 @@ type alwaysOpen struct{ Dir }
 func (alwaysOpen) Close() error  { return nil }
 func (a alwaysOpen) Unwrap() Dir { return a.Dir }
 
+// Maker is a [Dir] that stands for a name and can make the directory.
+type Maker interface {
+	Dir
+	// Mkdir makes the directory, and those above it that are missing, with the
+	// permissions that the system gives to new ones. That it exists is no error.
+	Mkdir() error
+}
+
+// Mkdir asks d if it is a [Maker]. If it is not, the error matches
+// errors.ErrUnsupported.
+func Mkdir(d Dir) error {
+	if m, ok := find[Maker](d); ok {
+		return m.Mkdir()
+	}
+	return &fs.PathError{Op: "mkdir", Path: d.Path(), Err: errors.ErrUnsupported}
+}
+
 // Witness says whether the process that published a file still has it open,
 // according to the kernel of this machine.
 type Witness uint8

@@ -112,6 +112,20 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 	if l.held != nil {
 		return nil, look{owner: l.held.owner, verdict: alive(1, "it is this handle")}, nil, nil
 	}
+	h, blocker, events, err := l.tryOnce(ctx, waiting, expectFree)
+	for n := 0; l.mkdir && errors.Is(err, fs.ErrNotExist); n++ {
+		if n == maxAttempts { // somebody had the directory a moment ago, each time
+			return nil, look{gone: true}, events, nil
+		}
+		if err = fsys.Mkdir(l.named); err == nil {
+			h, blocker, events, err = l.tryOnce(ctx, waiting, expectFree)
+		}
+	}
+	return h, blocker, events, err
+}
+
+// tryOnce is tryQuietly in the directory that has the name now.
+func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold, look, []event, error) {
 	v, err := l.enter()
 	if err != nil {
 		return nil, look{}, nil, err

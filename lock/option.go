@@ -25,6 +25,7 @@ type options struct {
 	pollMin time.Duration
 	pollMax time.Duration
 	command string // empty: what the process table says
+	mkdir   bool
 	name    string // empty: the lock without a name
 	err     error  // what is wrong with these options
 	hooks

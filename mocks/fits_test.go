@@ -31,6 +31,7 @@ var (
 	_ fsys.Dir       = (*gomocks.MockDir)(nil)
 	_ fsys.File      = (*gomocks.MockFile)(nil)
 	_ fsys.Inheritor = (*gomocks.MockInheritor)(nil)
+	_ fsys.Maker     = (*gomocks.MockMaker)(nil)
 	_ fsys.Witnesser = (*gomocks.MockWitnesser)(nil)
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
 	_ fsys.Watcher   = (*gomocks.MockWatcher)(nil)

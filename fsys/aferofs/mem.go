@@ -44,6 +44,7 @@ type memDir struct {
 var (
 	_ fsys.Localizer = (*memDir)(nil)
 	_ fsys.Watcher   = (*memDir)(nil)
+	_ fsys.Maker     = (*memDir)(nil)
 )
 
 func (d *memDir) Path() string { return d.path }
@@ -161,6 +162,20 @@ func (d *memDir) Remove(name string) error {
 		return pathError("remove", path, err)
 	}
 	wake(file)
+	return nil
+}
+
+// Mkdir implements [fsys.Maker].
+func (d *memDir) Mkdir() error {
+	memory.Lock()
+	defer memory.Unlock()
+	err := d.afs.MkdirAll(d.path, 0o777)
+	if err == nil {
+		err = d.check()
+	}
+	if err != nil {
+		return pathError("mkdir", d.path, err)
+	}
 	return nil
 }
 

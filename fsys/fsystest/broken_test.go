@@ -126,6 +126,13 @@ func (d fakeDir) Watch(name string) (<-chan struct{}, func(), error) {
 	return d.dir.Watch(name)
 }
 
+type maker struct {
+	dir
+	mkdir func() error
+}
+
+func (m maker) Mkdir() error { return m.mkdir() }
+
 type fakeFile struct {
 	fsys.File
 	intact func(f fsys.File, name string) (bool, error)
@@ -507,6 +514,33 @@ func TestBroken(t *testing.T) {
 			"Witnesses says yes, and there is none",
 			[]string{"witness: after Create: the witness is none, want held"},
 			func(_ afero.Fs, d dir) fsys.Dir { return boaster{d} },
+		},
+		{
+			"Mkdir does nothing",
+			[]string{"make directory: List after Mkdir"},
+			func(_ afero.Fs, d dir) fsys.Dir { return maker{d, func() error { return nil }} },
+		},
+		{
+			"Mkdir fails if it is there",
+			[]string{"make directory: Mkdir: "},
+			func(afs afero.Fs, d dir) fsys.Dir {
+				return maker{d, func() error {
+					if _, err := afs.Stat(d.Path()); err == nil {
+						return fs.ErrExist
+					}
+					return afs.MkdirAll(d.Path(), 0o777)
+				}}
+			},
+		},
+		{
+			"Mkdir makes another one",
+			[]string{"make directory: a second Mkdir removed"},
+			func(afs afero.Fs, d dir) fsys.Dir {
+				return maker{d, func() error {
+					_ = afs.RemoveAll(d.Path())
+					return afs.MkdirAll(d.Path(), 0o777)
+				}}
+			},
 		},
 		{
 			"Sweep takes what is published",

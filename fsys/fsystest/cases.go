@@ -23,6 +23,7 @@ var cases = []testCase{
 	{"errors", "callers tell contention from failure by the error, and users must see what failed where", errorShape},
 	{"name is taken", "whoever finds a level file must not damage it", nameTaken},
 	{"missing directory", "a lock in a directory that is not there locks nothing, and must not make it", missingDirectory},
+	{"make directory", "users of a directory that others remove must find it again, and nothing else must be harmed", makeDirectory},
 	{"whole or nothing", "a record that is read half-written looks like one that a power cut tore, whose owner is dead", wholeOrNothing},
 	{"one creator", "two creators of one level file are two owners of the lock", oneCreator},
 	{"one remover", "who removed a level file must be able to tell", oneRemover},
@@ -197,6 +198,33 @@ func missingDirectory(w *suite) error {
 		return fmt.Errorf("Create with a file as the directory: %v, %v; want nil and an error that is not contention", g, err)
 	}
 	return nil
+}
+
+func makeDirectory(w *suite) error {
+	if !has[fsys.Maker](w.Dir) {
+		return errSkip
+	}
+	d, err := w.fs.Dir(filepath.Join(w.dir, "above", "missing"))
+	if err != nil {
+		return fmt.Errorf("Dir of a missing directory: %w", err)
+	}
+	for range 2 {
+		if err := fsys.Mkdir(d); err != nil {
+			return fmt.Errorf("Mkdir: %w", err)
+		}
+		if names, err := d.List(""); len(names) > 1 || err != nil {
+			return fmt.Errorf("List after Mkdir: %q, %v", names, err)
+		}
+		f, err := created(d.Create("L0", payload(0)))
+		if errors.Is(err, fs.ErrExist) { // the second time round
+			return d.Remove("L0")
+		}
+		if err != nil {
+			return fmt.Errorf("Create after Mkdir: %w", err)
+		}
+		defer f.Close()
+	}
+	return errors.New("a second Mkdir removed what was in the directory")
 }
 
 // together runs the functions at the same time, and returns their errors.

@@ -35,6 +35,7 @@ type opened struct{ dir }
 
 var (
 	_ fsys.Opener    = named{}
+	_ fsys.Maker     = named{}
 	_ fsys.Witnesser = named{}
 	_ fsys.Localizer = named{}
 	_ fsys.Watcher   = named{}
@@ -117,6 +118,20 @@ func (d named) Open() (fsys.OpenDir, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// Mkdir implements [fsys.Maker]. It follows no links.
+func (d named) Mkdir() error {
+	done, err := d.begin(Op{Name: "mkdir", Dir: d.Path()})
+	if err == nil {
+		d.disk.files.mu.Lock()
+		err = d.disk.files.mkdirAll(d.path)
+		d.disk.files.mu.Unlock()
+	}
+	if err = errors.Join(err, done); err != nil {
+		return pathError("mkdir", d.path, err)
+	}
+	return nil
 }
 
 // Close implements [fsys.OpenDir].

@@ -17,24 +17,7 @@ import (
 
 // Mkdir makes a directory, and those above it, unless they exist.
 func (d *Disk) Mkdir(name string) {
-	d.change("Mkdir", name, func() error {
-		n := d.files.root
-		for p := clean(name); p != "/"; {
-			var part string
-			part, p = cutFirst(p)
-			next := n.entries[part]
-			if next == nil {
-				next = d.files.newNode(fs.ModeDir)
-				next.conf = n.conf
-				d.files.put(n, part, next)
-			}
-			if !next.mode.IsDir() {
-				return fs.ErrExist
-			}
-			n = next
-		}
-		return nil
-	})
+	d.change("Mkdir", name, func() error { return d.files.mkdirAll(clean(name)) })
 }
 
 // cutFirst cuts the first name off a clean path.

@@ -113,7 +113,7 @@ type Op struct {
 	Process proc.Table
 	// Name is that of the method, in lower case: "create", "read", "replace",
 	// "remove", "list", "open", "witnesses", "locate", "watch", "prepare",
-	// "intact" or "close". In the middle of a Read, "witness" comes between the
+	// "intact", "mkdir" or "close". In the middle of a Read, "witness" comes between the
 	// data and the question for the file's witness; if that fails, the answer is
 	// [fsys.NoWitness].
 	Name string

@@ -108,6 +108,26 @@ func (f *files) findDir(name string) (*node, error) {
 	return n, err
 }
 
+// mkdirAll makes a directory, and those above it, unless they exist.
+func (f *files) mkdirAll(name string) error {
+	n := f.root
+	for name != "/" {
+		var part string
+		part, name = cutFirst(name)
+		next := n.entries[part]
+		if next == nil {
+			next = f.newNode(fs.ModeDir)
+			next.conf = n.conf
+			f.put(n, part, next)
+		}
+		if !next.mode.IsDir() {
+			return fs.ErrExist
+		}
+		n = next
+	}
+	return nil
+}
+
 // put gives a file a name, and takes the name from another one, if there is one.
 func (f *files) put(dir *node, name string, n *node) {
 	f.take(dir, name)

@@ -67,11 +67,8 @@ func (n *named) Open() (fsys.OpenDir, error) {
 
 func (n *named) open() (*dir, error) {
 	fd, err := openDirectory(n.path)
-	if err != nil && n.relative != "" {
-		var st unix.Stat_t
-		if fstatat(unix.AT_FDCWD, ".", &st, 0) == nil && idOf(&st) == n.from {
-			fd, err = openDirectory(n.relative)
-		}
+	if err != nil && n.relative != "" && n.stillThere() {
+		fd, err = openDirectory(n.relative)
 	}
 	if err != nil {
 		return nil, err

@@ -52,8 +52,8 @@ const TempPrefix = ".dirlock-"
 
 // New returns the real file system. All values are equal.
 //
-// Its directories are also an [fsys.Witnesser], an [fsys.Localizer], an
-// [fsys.Watcher] and an [fsys.Sweeper]; on Unix an [fsys.Opener], and on Linux an
+// Its directories are also an [fsys.Maker], an [fsys.Witnesser], an
+// [fsys.Localizer], an [fsys.Watcher] and an [fsys.Sweeper]; on Unix an [fsys.Opener], and on Linux an
 // [fsys.Preparer]. What a file system can do is found out when it is first
 // needed. A directory remembers it for as long as its name leads to that file
 // system.

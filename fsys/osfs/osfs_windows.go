@@ -42,4 +42,9 @@ func resolve(name string) string {
 	}
 }
 
+var _ fsys.Maker = (*dir)(nil)
+
+// Mkdir implements [fsys.Maker].
+func (d *dir) Mkdir() error { return mkdirError(d.path, os.MkdirAll(d.path, 0o777)) }
+
 func (d *dir) entries() (*os.File, error) { return os.Open(d.path) }
