@@ -3,12 +3,10 @@ package lock
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
-	"github.com/dirlock/dirlock/proc"
 )
 
 const (
@@ -17,6 +15,11 @@ const (
 	// to wake a process that sleeps: a hundred waiters take half a percent of
 	// one core.
 	safetyBeat = 15 * time.Second
+
+	// Where events are missing because the system has given all that it has to
+	// others, there is a crowd: the beat of each waiter grows with the time that it
+	// has waited, by an eighth each time, to crowdBeat at most.
+	crowdBeat = 10 * time.Second
 
 	// A waiter that has lost more than freeLosses races in a row waits before
 	// its next look: a random time, up to lossPause for each of the other
@@ -71,8 +74,11 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 			}
 			return nil
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			err = w.wait(ctx, blocker)
+		case w.blocked && isShortage(err):
+			err = w.sitOut(ctx, err)
 		}
 		if err != nil {
 			w.unwatch()
@@ -98,17 +104,13 @@ func (l *DirLock) justReleased() bool { return l.now().Sub(l.turnEnd) < sameTurn
 
 // prepare makes the next level file of ours ready while there is time. What goes
 // wrong now will show when the file is made.
-func (l *DirLock) prepare(size int) {
+func (v *visit) prepare(size int) {
+	l := v.DirLock
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ready.file != nil {
 		return
 	}
-	v, err := l.enter()
-	if err != nil {
-		return
-	}
-	defer v.leave()
 	if f, err := fsys.Prepare(v.dir, size); err == nil {
 		l.ready.file = f
 		l.ready.id, _ = l.newID()
@@ -130,131 +132,6 @@ func (l *DirLock) turnIsOver() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.held == nil && l.turnEnd.Sub(l.turnStart) >= turn && l.now().Sub(l.turnEnd) < sameTurn
-}
-
-// waiter waits for one file of one owner at a time.
-type waiter struct {
-	*DirLock
-	onlyLooks  bool // it does not want the lock
-	blocked    bool // by blocker, at the last look
-	blocker    look
-	losses     int  // how often somebody else was faster, in a row
-	said       bool // that there are no events
-	expectFree bool // L0 may be gone: we have slept, with a watch on it
-
-	beat    time.Duration // until the next look, if nothing wakes us
-	longest time.Duration // that beat grows to
-
-	// What wakes us, if blocker is watched. No event is trusted: each only
-	// makes us look again.
-	watched  bool
-	orphaned bool // its process has ended: see processEnded
-	changed  <-chan struct{}
-	ended    <-chan struct{}
-	stops    []func()
-}
-
-// wait returns when it is time to look again, or ctx is done. It is told what
-// is in the way.
-func (w *waiter) wait(ctx context.Context, b look) error {
-	first := !w.blocked
-	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
-	w.blocked, w.blocker, w.expectFree = true, b, false
-	w.orphaned = w.orphaned && same
-	switch {
-	case same && w.watched && !w.orphaned && w.processEnded():
-		w.orphaned = true
-		w.watch(b)
-		return nil
-	case same && w.watched:
-		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
-			return err
-		}
-		w.beat = min(2*w.beat, w.longest)
-		w.expectFree = w.changed != nil && b.level == 0
-	case same || first && !b.gone:
-		// Then look again at once: what happened before the watch began is not
-		// among its events.
-		w.watch(b)
-		return nil
-	default:
-		// The lock was free, and somebody else has got it. He may be gone in a
-		// moment, too: only an owner who stays is worth a watch.
-		w.unwatch()
-		w.losses++
-	}
-	if d := min(time.Duration(w.losses-freeLosses)*lossPause, maxLossPause); d > 0 {
-		return w.pause(ctx, w.random(d), nil, nil)
-	}
-	return nil
-}
-
-// watch arranges to be woken when what is in the way may have changed.
-func (w *waiter) watch(b look) {
-	w.unwatch()
-	w.watched, w.beat, w.longest = true, w.pollMin, w.pollMax
-	w.logWaiting(b)
-	if !w.onlyLooks {
-		w.prepare(len(b.Data))
-	}
-	if !w.events {
-		w.notePolling(errors.New("events are switched off"))
-		return
-	}
-	changed, stop, err := fsys.Watch(w.named, levelName(b.level))
-	switch {
-	case err == nil:
-		w.changed, w.stops = changed, append(w.stops, stop)
-	case !errors.Is(err, fs.ErrNotExist):
-		w.notePolling(err)
-	}
-	if self, err := w.table.Self(); err != nil || !sameNamespace(b.owner, self) {
-		w.notePolling(errors.New("the owner is not a process that this one can see"))
-		return
-	}
-	ended, stop, err := proc.Notify(w.table, b.owner.Identity)
-	if err != nil {
-		w.notePolling(err)
-		return
-	}
-	w.ended, w.stops = ended, append(w.stops, stop)
-	if w.changed != nil && !w.orphaned {
-		w.beat, w.longest = safetyBeat, safetyBeat
-	}
-}
-
-// processEnded tells whether the process of the owner has ended, though the lock
-// is held: by what it has started, which has inherited the witness (see File). No
-// event says when that lets go.
-func (w *waiter) processEnded() bool {
-	if w.ended == nil {
-		return false
-	}
-	state, _ := w.table.Probe(w.blocker.owner.Identity)
-	return state == proc.Dead
-}
-
-// unwatchSoon takes down the watches beside the new owner, whose time it is. An
-// Unlock waits for that to be done.
-func (w *waiter) unwatchSoon() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.unwatching.Go(w.unwatch)
-}
-
-// notePolling says, once, that and why this waiter has to poll.
-func (w *waiter) notePolling(why error) {
-	if !w.said {
-		w.emit(mishap(slog.LevelDebug, "polling, for want of events", why))
-	}
-	w.said = true
-}
-
-func (w *waiter) unwatch() {
-	for _, stop := range w.stops {
-		stop()
-	}
-	w.watched, w.changed, w.ended, w.stops = false, nil, nil, nil
 }
 
 // pauseFunc waits for d, or until one of the channels receives. It returns the
