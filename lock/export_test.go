@@ -1,6 +1,9 @@
 package lock
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // What the tests of package lock_test see of the inside.
 
@@ -36,7 +39,7 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
 	l.hooks = hooks{
 		maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true },
-		since: func(time.Time) time.Duration { return 0 },
+		since: func(time.Time) time.Duration { return 0 }, inUse: new(atomic.Int32),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -39,6 +40,7 @@ type hooks struct {
 	expectFree  func(*DirLock) bool // whether TryLock creates L0 before it looks
 	holdsID     func(string) bool   // whether this process holds the owner ID
 	since       func(time.Time) time.Duration
+	inUse       *atomic.Int32 // how many waiters have descriptors that they can do without
 }
 
 func defaults() options {
@@ -57,6 +59,7 @@ func defaults() options {
 			expectFree:  (*DirLock).justReleased,
 			holdsID:     processHolds,
 			since:       time.Since,
+			inUse:       &extrasInUse,
 		},
 	}
 }

@@ -93,7 +93,7 @@ func (w *waiter) watch(b look) {
 		return
 	}
 	defer v.leave()
-	w.extras = takeExtras()
+	w.extras = w.takeExtras()
 	if w.extras && !w.onlyLooks {
 		v.prepare(len(b.Data))
 	}
@@ -191,7 +191,7 @@ func (w *waiter) unwatch() {
 		stop()
 	}
 	if w.extras {
-		extras.Add(-1)
+		w.inUse.Add(-1)
 	}
 	w.watched, w.changed, w.ended, w.stops, w.extras, w.crowd = false, nil, nil, nil, false, false
 }
@@ -202,12 +202,13 @@ func (w *waiter) unwatch() {
 // not use up the descriptors that the program needs.
 const maxExtras = 64
 
-var extras atomic.Int32
+// extrasInUse counts them.
+var extrasInUse atomic.Int32
 
-func takeExtras() bool {
-	if extras.Add(1) <= maxExtras {
+func (w *waiter) takeExtras() bool {
+	if w.inUse.Add(1) <= maxExtras {
 		return true
 	}
-	extras.Add(-1)
+	w.inUse.Add(-1)
 	return false
 }
