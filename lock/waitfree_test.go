@@ -27,7 +27,8 @@ func TestWaitFree(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	state, _ = s.State()
 	require.Equal(t, lock.Held, state)
-	_, err = lock.New(dir).WaitFree(nil) //nolint:staticcheck // it is to fail
+	//lint:ignore SA1012 it is to fail
+	_, err = lock.New(dir).WaitFree(nil)
 	require.Error(t, err)
 
 	// It leaves nothing in the directory meanwhile, and wakes up.

@@ -71,7 +71,14 @@ func pidfdOpen(pid int) (int, error) {
 // it takes the place of the first. A poll that found the first thread just before
 // that may take it for the last one, and call the pidfd readable (seen on Linux
 // 6.18, about once in a thousand such execs). A second poll finds the new thread.
-func hasEnded(pidfd int) bool { return readable(pidfd) && readable(pidfd) }
+func hasEnded(pidfd int) bool {
+	for range 2 {
+		if !readable(pidfd) {
+			return false
+		}
+	}
+	return true
+}
 
 func readable(pidfd int) bool {
 	p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}

@@ -33,7 +33,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown):
-		usage.err, usage.hint = unknownFlag(cmd, unknown)
+		usage.hint, usage.err = unknownFlag(cmd, unknown)
 	case errors.As(err, &missing):
 		usage.err = fmt.Errorf("%s needs a value", flagName(missing.GetFlag()))
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool":
@@ -47,7 +47,7 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // unknownFlag says what is wrong with a flag, and what to do.
-func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) (err error, hint string) {
+func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) (hint string, err error) {
 	name := e.GetSpecifiedName()
 	written := "--" + name
 	if e.GetSpecifiedShortnames() != "" {
@@ -57,13 +57,13 @@ func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) (err error, hint st
 	run, _, _ := cmd.Root().Find([]string{"run"})
 	switch {
 	case (name == "u" || name == "unlock") && cmd.Name() == "run":
-		return err, `the lock is released when COMMAND has ended; for a part of a script, see "dirlock lock --help"`
+		return `the lock is released when COMMAND has ended; for a part of a script, see "dirlock lock --help"`, err
 	case !cmd.HasParent() && (run.Flags().Lookup(name) != nil || len(name) == 1 && run.Flags().ShorthandLookup(name) != nil):
-		return err, fmt.Sprintf(`did you mean "dirlock run %s"?`, written)
+		return fmt.Sprintf(`did you mean "dirlock run %s"?`, written), err
 	case cmd.Name() == "run":
-		return err, `see "dirlock run --help"; flags of COMMAND stand after it: dirlock run DIR -- COMMAND ` + written
+		return `see "dirlock run --help"; flags of COMMAND stand after it: dirlock run DIR -- COMMAND ` + written, err
 	}
-	return err, ""
+	return "", err
 }
 
 // flagName is how people write a flag.
