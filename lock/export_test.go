@@ -34,11 +34,11 @@ func SetPause(l *DirLock, p pauseFunc) { l.pause = p }
 
 // SetExplored sets what an explorer of interleavings sets otherwise: the bound
 // on attempts, how to pause between them, whether TryLock creates L0 before it
-// looks, a shorter gap that ends a search for level files; and no
-// knowledge of the IDs that this process holds.
-func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool) {
+// looks, a shorter gap that ends a search for level files, and the IDs that the
+// process holds.
+func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool, holds func(id string) bool) {
 	l.hooks = hooks{
-		maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: func(string) bool { return true },
+		maxAttempts: attempts, maxGap: 4, pause: p, expectFree: func(*DirLock) bool { return expectFree }, holdsID: holds,
 		since: func(time.Time) time.Duration { return 0 }, inUse: new(atomic.Int32),
 	}
 }

@@ -230,6 +230,55 @@ var mutants = []mutant{
 		why: "the question fails, and the owner lives in another container",
 	},
 	{
+		name: "an owner that has let go is alive as long as its process", file: "liveness.go",
+		old:   "letGo := o.Witness &&",
+		new:   "letGo := o.PID != self.PID && !sameNamespace(o, self) && o.Witness &&",
+		hunts: "1x1-copy", property: explore.NoLockOut,
+		why: "a record that was copied shuts out everybody for as long as its process lives",
+	},
+	{
+		name: "a process that lives has not let go", file: "liveness.go",
+		old:   "case letGo && local:",
+		new:   "case letGo && local && !sameNamespace(o, self):",
+		hunts: "1x1-reexec", property: explore.NoLockOut,
+		why: "the process has started its program anew, and holds nothing",
+	},
+	{
+		name: "a lock that every reader can take is the owner's", file: "liveness.go",
+		old:   "witness == fsys.HeldWeakly && !o.WriteLock {",
+		new:   "witness == fsys.HeldWeakly {",
+		hunts: "1x1-flock", property: explore.NoLockOut,
+		why: "whoever may read the file keeps its dead owner alive",
+	},
+	{
+		name: "a witness of another mount is believed", file: "liveness.go",
+		old:   "return direct || o.Mount != \"\" && o.Mount == loc.Mount",
+		new:   "return true",
+		hunts: "views", property: explore.OwnFiles,
+		why: "the owner lives, and holds the file of its own mount",
+	},
+	{
+		name: "another boot is an earlier one", file: "liveness.go",
+		old:   "case o.Witness:\n\t\treturn unknown(14,",
+		new:   "case !o.Witness:\n\t\treturn dead(14, \"\"), nil\n\tcase true:\n\t\treturn unknown(14,",
+		hunts: "own-boot-no-witness", property: explore.OwnFiles,
+		why: "the owner lives, in a container with a boot ID of its own",
+	},
+	{
+		name: "what has been made ready keeps its ID", file: "identity.go",
+		old:   "if l.ready.id = \"\"; id == \"\" {",
+		new:   "if id == \"\" {",
+		hunts: "wait-prepared", property: explore.Unique,
+		why: "the next record of this process has the same ID",
+	},
+	{
+		name: "a waiter that cannot watch the file waits for the process", file: "watch.go",
+		old:   "if w.changed != nil && !w.orphaned {",
+		new:   "if !w.orphaned {",
+		hunts: "wait-faults", property: explore.NoLostWake,
+		why: "the owner unlocks, and lives: nothing wakes the waiter for a long time",
+	},
+	{
 		name: "the watch begins after the last look", file: "watch.go",
 		old:   "// among its events.\n\t\tw.watch(b)\n\t\treturn nil\n",
 		new:   "// among its events.\n\t\tw.watch(b)\n\t\treturn w.pause(ctx, w.jitter(w.beat), w.changed, w.ended)\n",
@@ -260,6 +309,10 @@ func hunts() []explore.Config {
 		{Name: "hosts", Rules: explore.Rules{Network: true}, Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once)}, Deaths: 1, Start: stacks("-S", 1)},
 		{Name: "containers-faults", Rules: explore.Rules{Witness: true, Faults: true}, Procs: []explore.Process{on(0, 0, once), on(0, 1, once)}, Start: empty},
 		{Name: "handles", Procs: []explore.Process{process(once, once)}, Start: empty},
+		{Name: "1x1-copy", Rules: witness, Procs: alike(1, once), Start: []string{"C"}},
+		{Name: "1x1-reexec", Rules: witness, Procs: alike(1, once), Reexecs: 1, Start: empty},
+		{Name: "1x1-flock", Rules: explore.Rules{Witness: true, Meddle: explore.MeddleLock}, Procs: alike(1, once), Deaths: 1, Start: empty},
+		{Name: "wait-prepared", Rules: explore.Rules{Events: true, Waits: true, Prepares: true}, Procs: []explore.Process{process(once), process(waiter)}, Deaths: 1, Start: stacks("-S", 1)},
 		{Name: "wait-owners", Rules: explore.Rules{Events: true, Waits: true}, Procs: []explore.Process{process(once), process(once), process(waiter)}, Deaths: 1, Start: empty},
 	}
 	for i := range cs {
@@ -418,7 +471,7 @@ func TestExploreMutants(t *testing.T) {
 	}
 	stopIfBroken(t)
 	var caught atomic.Int32
-	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(15)) })
+	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(35)) })
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			stopIfBroken(t)

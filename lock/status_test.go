@@ -14,6 +14,7 @@ import (
 	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 // Status names what there is, and touches nothing.
@@ -115,6 +116,34 @@ func TestBreakIsCancelled(t *testing.T) {
 	var none context.Context
 	require.ErrorContains(t, l.Break(none, o.ID), "nil context")
 	require.Equal(t, before, w.files())
+}
+
+// An owner that turns out to live, after Break has begun, is not broken.
+func TestBreakFindsLife(t *testing.T) {
+	disk, procs := memfs.New(dirPath), proctest.NewFake()
+	handle := func(p *proctest.FakeProcess) *lock.DirLock {
+		return lock.New(dirPath, lock.WithFS(disk.As(p)), lock.WithProcesses(p))
+	}
+	owner := handle(procs.Container().Start("owner"))
+	mustTry(t, owner, true)
+	o, _ := owner.Owner()
+	before := disk.Entries(dirPath)
+
+	asked := 0
+	disk.Before(func(op memfs.Op) error {
+		if op.Name != "witness" {
+			return nil
+		}
+		if asked++; asked == 1 {
+			return errInjected // then nobody knows
+		}
+		return nil
+	})
+	err := handle(procs.Start("breaker")).Break(t.Context(), o.ID)
+	wantError(t, err, "break", dirPath, lock.ErrOtherOwner)
+	require.Greater(t, asked, 1)
+	require.Equal(t, before, disk.Entries(dirPath))
+	require.NoError(t, owner.Unlock())
 }
 
 // The events that a logger gets.

@@ -25,6 +25,8 @@ const (
 	MeddleCopy
 	// MeddleLock: takes a lock on any level file that every reader can take.
 	MeddleLock
+
+	MeddleAll = MeddleRemove | MeddleMove | MeddleTruncate | MeddleCopy | MeddleLock
 )
 
 // meddleTop is the highest level that is copied to.
@@ -121,6 +123,17 @@ func (m *model) meddlings(s *state, acts []action) []action {
 func (m *model) files(s *state, p int) bool {
 	for i := range s.f {
 		if s.f[i].used && int(s.f[i].owner) == p && s.f[i].open {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether a process has a file open with the same record.
+func (m *model) holds(s *state, p int, f int8) bool {
+	for i := range s.f {
+		x := &s.f[i]
+		if x.used && x.open && int(x.owner) == p && (int8(i) == f || x.twin > 0 && x.twin == s.f[f].twin) {
 			return true
 		}
 	}
@@ -228,7 +241,7 @@ func (m *model) reexec(s *state, p int) {
 // close lets go of a file.
 func (m *model) close(s *state, f int8) {
 	s.f[f].open = false
-	if s.f[f].level < 0 {
+	if s.f[f].level < 0 || s.meddled > 0 {
 		s.f[f].by = none
 	}
 	for i := range s.f {
@@ -297,7 +310,7 @@ func (a *actors) outside(x action, step *TraceStep) error {
 	case actCopy:
 		from, to := levelName(who>>4), levelName(who&0xf)
 		step.Op = "somebody else copies " + from + " to " + to
-		text = fmt.Sprint(mark, who>>4, who&0xf)
+		text = fmt.Sprintf("%s%d%d", mark, who>>4, who&0xf)
 		a.disk.Put(dir+to, []byte(a.disk.Entries(dirPath)[from].Data))
 	case actReexec:
 		step.Lane = a.m.threadOf(who)

@@ -65,9 +65,10 @@ const (
 	opWitnesses          //
 	opLocal              //
 	opPrepare            //
+	opHolds              // id of a record
 )
 
-var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare"}
+var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold"}
 
 // call is an operation that a thread is about to do.
 type call struct {
@@ -76,6 +77,7 @@ type call struct {
 	data        []byte
 	file        *procFile
 	id          proc.Identity
+	record      string // part of one
 	beat        time.Duration
 	changed     bool // the pause ends when a file event comes
 	ended       bool // … when a process event comes
@@ -159,6 +161,10 @@ func (p *Proc) Lost() { p.mark(markLost, "") }
 // Nothing says that the call had nothing to do, and returned.
 func (p *Proc) Nothing() { p.mark(markNothing, "") }
 
+// Compared says that the program compares the answers of this call and of the
+// one before, and does not care for the lock.
+func (p *Proc) Compared() { p.mark(markNothing, "") }
+
 // Wrong says that an answer is not what the program must get.
 func (p *Proc) Wrong(format string, args ...any) {
 	p.mark(markWrong, fmt.Sprintf(format, args...))
@@ -214,6 +220,11 @@ func (p *Proc) Pause(ctx context.Context, d time.Duration, changed, ended <-chan
 		p.marks = append(p.marks, mark{kind: markPause})
 	}
 	return p.do(call{kind: opPause, beat: d, changed: changed != nil, ended: ended != nil}).err
+}
+
+// Holds tells whether the process holds a file with a record that contains id.
+func (p *Proc) Holds(id string) bool {
+	return !p.rules.Holds || p.do(call{kind: opHolds, record: id}).yes
 }
 
 // forgetful tells whether the call in progress forgets what it has seen when it

@@ -401,6 +401,8 @@ func (s *solo) symbol(c *call) op {
 		}
 	case opProbe, opNotifyP:
 		o.a = s.findID(c.id)
+	case opHolds:
+		o.a = int8(slices.IndexFunc(s.b, func(b known) bool { return strings.Contains(string(b.data), c.record) }))
 	}
 	return o
 }
@@ -456,7 +458,7 @@ func (s *solo) answer(c *call, r result) {
 		s.b = append(s.b, known{file: a.file, data: c.data, id: s.p.self, own: true, uid: s.fileID()})
 	case opRead:
 		a.snap = s.read(r)
-	case opIntact, opWitnesses, opLocal:
+	case opIntact, opWitnesses, opLocal, opHolds:
 		a.yes = r.kind() == resOK
 	case opClose:
 		s.b[s.find(c.file)].gone = true

@@ -23,7 +23,7 @@ var ErrReplay = errors.New("the replay does not fit the code")
 const version = "v1"
 
 // letters stand for operations in replay strings.
-const letters = ".ecrmdlixpznsaboq"
+const letters = ".ecrmdlixpznsaboqh"
 
 // Trace is a schedule in which all threads have run the real code, side by
 // side, in one world.
@@ -408,6 +408,8 @@ func (a *actors) describe(th *actor, half bool) string {
 			return "is " + who + " alive?"
 		}
 		return "watch process " + who
+	case c.kind == opHolds:
+		return "do I hold it?"
 	case c.kind == opPause:
 		return "pause"
 	}
@@ -511,6 +513,9 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 			p.a.err = pathError(c, fs.ErrNotExist)
 			step.Result = "gone"
 		}
+	case opHolds:
+		p.a.yes = a.m.holds(a.s, pi, a.s.t[t].b[a.m.node(a.s, t).op.a])
+		step.Result = map[bool]string{true: "yes", false: "no"}[p.a.yes]
 	case opWitnesses:
 		var kind fsys.Witness
 		kind, p.a.err = fsys.Witnesses(d)

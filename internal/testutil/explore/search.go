@@ -537,7 +537,7 @@ func (m *model) alone(s state) *violation {
 			held = true
 			for l, f := range s.lv {
 				if l > 0 && f >= 0 {
-					if recovers {
+					if recovers && (!s.gone(&s.f[f]) || m.mayTell(&s, m.np, &s.f[f])) {
 						return broken(Clean, "a lone process has recovered the lock, and L%d is still there", l).alone(m.cfg.Lone)
 					}
 				}

@@ -49,6 +49,8 @@ type Rules struct {
 	FalseCreate bool
 	// Prepares: files can be made ready before they are created.
 	Prepares bool
+	// Holds: a process knows the files that it holds ([Proc.Holds]).
+	Holds bool
 	// Exports: at some moment other machines begin to reach the directory, which
 	// is local before; their processes start after that.
 	Exports bool
@@ -389,7 +391,7 @@ func (m *model) mayTell(s *state, p int, f *file) bool {
 		return local
 	case !s.ownerDead(f.owner):
 		// It has let go of the file.
-		return local && witness
+		return local && witness || m.cfg.Rules.Holds && int(f.owner) == p
 	}
 	switch m.place(p, f.owner) {
 	case placeSame:
@@ -397,9 +399,9 @@ func (m *model) mayTell(s *state, p int, f *file) bool {
 	case placeNamespace:
 		return witness
 	}
-	// A container can have a boot ID of its own: another boot alone proves
-	// nothing.
-	return local && witness
+	// It ran before this machine was last started, or in a container that has a
+	// boot ID of its own.
+	return local && (witness || m.cfg.Rules.Witness && f.owner >= ownerBoot)
 }
 
 // gc forgets files that nobody can see or remembers.

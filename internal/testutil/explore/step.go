@@ -129,9 +129,10 @@ func (m *model) actions(s *state, acts []action) []action {
 				acts = append(acts, actFail|action(t), actFailDone|action(t))
 			case opCreate:
 				acts = append(acts, actFail|action(t))
-				if m.cfg.Rules.LateCreate {
+				if m.cfg.Rules.LateCreate && s.lv[m.node(s, t).op.a] < 0 {
 					acts = append(acts, actFailDone|action(t))
 				}
+			case opHolds:
 			default:
 				acts = append(acts, actFail|action(t))
 			}
@@ -480,6 +481,11 @@ func (m *model) step(s *state, t int, how action) *violation {
 		}
 	case opPrepare:
 		r = resOK
+	case opHolds:
+		r = resNo
+		if m.holds(s, p, th.b[o.a]) {
+			r = resOK
+		}
 	}
 	if how == actFailDone {
 		th.faulty = true
@@ -530,7 +536,7 @@ func (m *model) relation(s *state, t, p int, o int8) int {
 	}
 	th := &s.t[t]
 	for k, g := range th.b[:th.nb] {
-		if s.f[g].owner == o {
+		if s.f[g].owner == o && !s.f[g].torn {
 			return relOwner + k
 		}
 	}
@@ -541,7 +547,7 @@ func (m *model) relation(s *state, t, p int, o int8) int {
 		return relSelfPID
 	}
 	for k, g := range th.b[:th.nb] {
-		if q := s.f[g].owner; q >= 0 && q < ownerGhost && m.pid(q) == m.pid(o) {
+		if q := s.f[g].owner; q >= 0 && q < ownerGhost && m.pid(q) == m.pid(o) && !s.f[g].torn {
 			return relPID + k
 		}
 	}
@@ -587,7 +593,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		th.lost = false
 		th.hold = s.lv[0]
 		if th.hold < 0 || int(s.f[th.hold].by) != t {
-			if s.meddled == 0 {
+			if s.meddled == 0 && !s.lied {
 				return broken(NoFailure, "%s takes itself for the owner, and its record is not in L0", m.threadName(t))
 			}
 			th.lost = true
