@@ -119,14 +119,17 @@ func environment(l *lock.DirLock, dir string) []string {
 		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
 }
 
+// watchAfter is when dirlock begins to watch the lock. A short command is over by
+// then, and Unlock finds a loss, too: it would take twice as long otherwise.
+const watchAfter = 200 * time.Millisecond
+
 // wait returns when the command has ended.
 func (w *work) wait() error {
 	done := make(chan error, 1)
 	go func() { done <- w.cmd.Wait() }()
 	var lost <-chan struct{}
-	if w.lock != nil {
-		lost = w.lock.Lost()
-	}
+	begin := time.NewTimer(watchAfter)
+	defer begin.Stop()
 	for {
 		select {
 		case s := <-w.signals:
@@ -136,6 +139,10 @@ func (w *work) wait() error {
 			w.relay.pass()
 		case <-w.brood.changed:
 			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID())
+		case <-begin.C:
+			if w.lock != nil {
+				lost = w.lock.Lost()
+			}
 		case <-lost:
 			lost = nil
 			w.lost(w.lock.Check())

@@ -68,6 +68,7 @@ func (d *decoy) got(s syscall.Signal) (got, ok bool) {
 // endedBy returns the signal that has ended the decoy, before it could catch any.
 func (d *decoy) endedBy() syscall.Signal {
 	d.stop()
+	_ = d.cmd.Wait()
 	status, isUnix := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if isUnix && status.Signaled() {
 		return status.Signal()
@@ -75,10 +76,10 @@ func (d *decoy) endedBy() syscall.Signal {
 	return 0
 }
 
+// stop ends the decoy. Nobody waits for it: dirlock is about to end itself.
 func (d *decoy) stop() {
 	d.close()
 	_ = d.cmd.Process.Kill()
-	_ = d.cmd.Wait()
 }
 
 func (d *decoy) close() {
