@@ -56,7 +56,7 @@ func (l *DirLock) identify(dir fsys.Dir) error {
 	if l.command != "" {
 		id.Command = l.command
 	}
-	o := Owner{Identity: id}
+	o := Owner{Identity: id, User: l.user(), Label: l.label}
 	witness, err := fsys.Witnesses(dir)
 	if err != nil {
 		return err

@@ -26,6 +26,8 @@ type options struct {
 	pollMin time.Duration
 	pollMax time.Duration
 	command string // empty: what the process table says
+	user    func() string
+	label   string
 	mkdir   bool
 	name    string // empty: the lock without a name
 	err     error  // what is wrong with these options
@@ -47,6 +49,7 @@ func defaults() options {
 	return options{
 		fsys:    osfs.New(),
 		table:   proc.OS(),
+		user:    thisUser,
 		now:     time.Now,
 		rand:    rand.Reader,
 		events:  true,
@@ -80,7 +83,7 @@ func WithFS(f fsys.FS) Option {
 // WithProcesses sets the process table that tells who we are and who is dead.
 // The default is [proc.OS].
 func WithProcesses(t proc.Table) Option {
-	return func(o *options) { o.table = t; o.need(t != nil, "WithProcesses") }
+	return func(o *options) { o.table, o.user = t, noUser; o.need(t != nil, "WithProcesses") }
 }
 
 // WithCommand sets the name of the program in owner records, which tells people

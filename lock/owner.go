@@ -13,6 +13,10 @@ type Owner struct {
 	ID string
 	// Identity is the process.
 	proc.Identity
+	// User is the name of its user, or "uid" and a number, for people.
+	User string
+	// Label says what the lock is held for, if the owner told: see [WithLabel].
+	Label string
 	// Since is when the file was made, by the clock of the owner's machine.
 	// It is for people: no verdict depends on it.
 	Since time.Time
@@ -35,11 +39,15 @@ type Owner struct {
 	Direct bool
 }
 
-// String describes the owner to a person: "backup (process 4242) on host-7".
+// String describes the owner to a person: "backup (process 4242) on host-7", or,
+// with a label, "backup (nightly, process 4242) on host-7".
 func (o Owner) String() string {
 	s := fmt.Sprintf("process %d", o.PID)
+	if o.Label != "" {
+		s = o.Label + ", " + s
+	}
 	if o.Command != "" {
-		s = fmt.Sprintf("%s (process %d)", o.Command, o.PID)
+		s = fmt.Sprintf("%s (%s)", o.Command, s)
 	}
 	if o.Host != "" {
 		s += " on " + o.Host

@@ -66,12 +66,14 @@ func TestRecordRoundTrip(t *testing.T) {
 		"all fields":         func(o *lock.Owner) {},
 		"nothing known":      func(o *lock.Owner) { o.Identity = proc.Identity{PID: 1}; o.Witness, o.Local = false, false },
 		"mounted":            func(o *lock.Owner) { o.Local, o.Mount = false, "0:47" },
+		"for people":         func(o *lock.Owner) { o.User, o.Label = "alice", "nightly, to tape" },
 		"largest PID":        func(o *lock.Owner) { o.PID = 1<<31 - 1 },
 		"no time":            func(o *lock.Owner) { o.Since = time.Time{} },
 		"nanoseconds":        func(o *lock.Owner) { o.Since = o.Since.Add(1) },
 		"command like a key": func(o *lock.Owner) { o.Command = "end" },
 		"longest names": func(o *lock.Owner) {
 			o.Host, o.Command = strings.Repeat("h", 128), strings.Repeat("c", 128)
+			o.User, o.Label = strings.Repeat("u", 128), strings.Repeat("l", 128)
 		},
 	}
 	for name, change := range tests {
@@ -112,12 +114,16 @@ func TestRecordNames(t *testing.T) {
 	o := someOwner
 	o.Host = "  über\x1b[31m\nid 0\nend\n\x00\x7f "
 	o.Command = strings.Repeat("x", 5000)
+	o.User, o.Label = o.Command, "\t"+o.Host+o.Command
 	data := lock.AppendRecord(nil, o)
 	require.LessOrEqual(t, len(data), lock.MaxRecord)
 	got, err := lock.ParseRecord(data)
 	require.NoError(t, err)
 	require.Equal(t, "?ber?[31m?id 0?end???", got.Host)
 	require.Equal(t, strings.Repeat("x", 128), got.Command)
+	require.Equal(t, got.Command, got.User)
+	require.Len(t, got.Label, 128)
+	require.True(t, strings.HasPrefix(got.Label, "?ber?[31m?id 0?end???"), got.Label)
 	require.Equal(t, o.ID, got.ID)
 }
 

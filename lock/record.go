@@ -20,6 +20,8 @@ import (
 //	namespace 4026531836
 //	host host-7
 //	command backup
+//	user alice
+//	label nightly, to tape
 //	since 2026-11-23T07:12:03.250000000Z
 //	witness yes
 //	writelock yes
@@ -68,6 +70,8 @@ func fixedLines(o Owner) (head, tail []byte) {
 	head = appendField(head, "namespace", o.Namespace)
 	head = appendField(head, "host", printable(o.Host))
 	head = appendField(head, "command", printable(o.Command))
+	head = appendField(head, "user", printable(o.User))
+	head = appendField(head, "label", printable(o.Label))
 	if o.Witness {
 		tail = appendField(tail, "witness", "yes")
 	}
@@ -215,6 +219,10 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Host = value
 	case "command":
 		o.Command = value
+	case "user":
+		o.User = value
+	case "label":
+		o.Label = value
 	case "since":
 		o.Since, err = time.Parse(timeFormat, value)
 	case "witness":
