@@ -49,6 +49,7 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&ids, "owner", nil, "the `ID` of an owner to break, as \"dirlock status\" shows it")
+	addName(flags)
 	flags.BoolVar(&force, "force", false, "break the owner even if it is alive")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "say nothing but errors")
 	_ = cmd.RegisterFlagCompletionFunc("owner", completeOwners)
@@ -56,7 +57,7 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 }
 
 func breakOwners(cmd *cobra.Command, dir string, ids []string, force, quiet bool) error {
-	l := lock.New(dir)
+	l := newLockOf(dir)
 	breaks := l.Break
 	if force {
 		breaks = l.ForceBreak
@@ -77,7 +78,7 @@ func breakOwners(cmd *cobra.Command, dir string, ids []string, force, quiet bool
 // noOwner is the error for a command line without --owner.
 func noOwner(dir string) error {
 	usage := usageError{errors.New("no owner given"), "dirlock break", `"dirlock status" shows the owner: dirlock break DIR --owner ID`}
-	s, err := lock.New(dir).Status()
+	s, err := newLockOf(dir).Status()
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func isOwnerID(s string) bool {
 func completeOwners(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var ids []string
 	if len(args) > 0 {
-		s, _ := lock.New(args[0]).Status()
+		s, _ := newLockOf(args[0]).Status()
 		for _, level := range s.Levels {
 			if o := level.Owner; o.ID != "" {
 				ids = append(ids, cobra.CompletionWithDesc(o.ID, o.String()))

@@ -94,6 +94,7 @@ lock a directory that has nothing else in it, beside the data:
 
   dirlock run --mkdir /var/lib/backup.lock -- backup.sh /var/lib/backup
 
+or a lock that has a hidden file (--name .backup), which some of them leave out,
 or tell those programs to leave the files alone:
 
   git       echo '/L[0-9]*' >>.git/info/exclude

@@ -13,6 +13,6 @@ const keepers = false
 
 func leaveKeeper(*lock.DirLock, string) error { return errors.ErrUnsupported }
 
-func runKeeper(_, _ string) {}
+func runKeeper(_, _, _ string) {}
 
 func arguments(int) []string { return nil }

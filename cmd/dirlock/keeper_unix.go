@@ -29,7 +29,7 @@ func leaveKeeper(l *lock.DirLock, dir string) error {
 		return err
 	}
 	owner, _ := l.Owner()
-	cmd := exec.Command(self, keeperArg, dir, owner.ID)
+	cmd := exec.Command(self, keeperArg, dir, owner.ID, string(theName))
 	cmd.Args[0] = "dirlock"
 	cmd.Dir = "/"
 	cmd.Env = []string{"GOMAXPROCS=1"}
@@ -49,16 +49,17 @@ const keeperBeat = 5 * time.Second
 
 // runKeeper is the keeper: it ends when the lock is released, or frees it when its
 // owner has ended.
-func runKeeper(dir, id string) {
+func runKeeper(dir, id, name string) {
+	theName = lockName(name)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
-	l := lock.New(dir)
+	l := newLockOf(dir)
 	owner, ok := ownerByID(l, id)
 	if !ok {
 		return
 	}
 	var changed <-chan struct{}
 	if d, err := osfs.New().Dir(dir); err == nil {
-		if c, stop, err := fsys.Watch(d, "L0"); err == nil {
+		if c, stop, err := fsys.Watch(d, theName.levelFile()); err == nil {
 			defer stop()
 			changed = c
 		}

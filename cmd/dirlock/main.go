@@ -9,8 +9,8 @@ func main() {
 	case len(os.Args) == 2 && os.Args[1] == decoyArg:
 		runDecoy()
 		return
-	case len(os.Args) == 4 && os.Args[1] == keeperArg:
-		runKeeper(os.Args[2], os.Args[3])
+	case len(os.Args) == 5 && os.Args[1] == keeperArg:
+		runKeeper(os.Args[2], os.Args[3], os.Args[4])
 		return
 	}
 	os.Exit(execute(os.Args[1:]))

@@ -93,6 +93,7 @@ that would wait for the one that it was started by is refused.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
+	addName(flags)
 	flags.BoolVarP(&f.nonblock, "nonblock", "n", false, "do not wait if the lock is held")
 	flags.VarP(&f.wait, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s; 0 is -n")
 	flags.VarP(&f.conflict, "conflict-exit-code", "E", "exit status `N` if the lock is held")
@@ -175,7 +176,7 @@ func (f *runFlags) run(dir string, command []string) error {
 	if err != nil {
 		return err
 	}
-	l := lock.New(path, lock.WithCommand(runName+commandName(command)))
+	l := newLockOf(path, lock.WithCommand(runName+commandName(command)))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
 		if f.nested && errors.As(err, &nestedError{}) {

@@ -60,6 +60,7 @@ is held: do not kill it.`,
 		},
 	}
 	flags := cmd.Flags()
+	addName(flags)
 	flags.BoolVarP(&f.nonblock, "nonblock", "n", false, "do not wait if the lock is held")
 	flags.VarP(&f.wait, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s; 0 is -n")
 	flags.VarP(&f.conflict, "conflict-exit-code", "E", "exit status `N` if the lock is held")
@@ -88,6 +89,7 @@ holds it. If it does not, nothing happens, and the exit status is 1.`,
 			return unlockFor(cmd.Context(), owner, args[0])
 		},
 	}
+	addName(cmd.Flags())
 	cmd.Flags().IntVar(&pid, "pid", 0, "release the lock of process `N`, instead of the calling one")
 	return cmd
 }
@@ -119,7 +121,7 @@ func (f *runFlags) lockFor(owner proc.Identity, dir string) error {
 	if err != nil {
 		return err
 	}
-	l := lock.New(path, lock.WithProcesses(stranger{proc.OS(), owner}), lock.WithCommand(nameOf(owner.PID)))
+	l := newLockOf(path, lock.WithProcesses(stranger{proc.OS(), owner}), lock.WithCommand(nameOf(owner.PID)))
 	if s, err := l.Status(); err == nil {
 		if level, ok := s.Owner(); ok && isOwner(level.Owner, owner) && level.State != proc.Dead {
 			return exitError{exitNested, fmt.Sprintf("%s is locked already, for this very process %d", path, owner.PID), `to release it, use "dirlock unlock"`}
@@ -136,7 +138,7 @@ func (f *runFlags) lockFor(owner proc.Identity, dir string) error {
 
 // unlockFor releases the lock of an owner.
 func unlockFor(ctx context.Context, owner proc.Identity, dir string) error {
-	l := lock.New(dir)
+	l := newLockOf(dir)
 	s, err := l.Status()
 	if err != nil {
 		return err

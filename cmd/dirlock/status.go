@@ -76,6 +76,7 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 			return exitError{code: worst}
 		},
 	}
+	addName(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, `print a line of JSON for each DIR; see "dirlock help json"`)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and print the status again whenever it has changed")
@@ -85,7 +86,7 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 // showStatus prints the status of a directory, and returns the exit status for
 // it.
 func showStatus(out io.Writer, dir string, asJSON, quiet bool) (int, error) {
-	s, err := lock.New(dir).Status()
+	s, err := newLockOf(dir).Status()
 	if err == nil {
 		st, _ := stateOf(s)
 		return int(st), show(out, s, asJSON, quiet)
@@ -110,7 +111,7 @@ func watchStatus(out io.Writer, dirs []string, asJSON bool) error {
 	before := make([]string, len(dirs))
 	for {
 		for i, dir := range dirs {
-			s, err := lock.New(dir).Status()
+			s, err := newLockOf(dir).Status()
 			now := fmt.Sprintf("%+v %v", s, err)
 			if now == before[i] {
 				continue

@@ -37,6 +37,7 @@ held after the time that -w allows; see "dirlock help exit-status" for others.`,
 		},
 	}
 	flags := cmd.Flags()
+	addName(flags)
 	flags.VarP(&timeout, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s")
 	flags.VarP(&conflict, "conflict-exit-code", "E", "exit status `N` if the lock is still held")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
@@ -46,7 +47,7 @@ held after the time that -w allows; see "dirlock help exit-status" for others.`,
 func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error {
 	signals := catchSignals()
 	start := time.Now()
-	l := lock.New(dir)
+	l := newLockOf(dir)
 	s, err := l.Status()
 	if err != nil {
 		return err
