@@ -29,6 +29,7 @@ type named struct {
 	// or be too long.
 	relative string
 	from     fileID
+	lost     bool // path does not lead there: something is mounted over it, or there is none
 }
 
 var (
@@ -46,9 +47,10 @@ func newDir(name string) (fsys.Dir, error) {
 		if err := fstatat(unix.AT_FDCWD, ".", &st, 0); err != nil {
 			return nil, err
 		}
-		n.relative, n.from = n.path, idOf(&st)
+		n.relative, n.from, n.lost = n.path, idOf(&st), true
 		if wd, err := os.Getwd(); err == nil {
 			n.path = tidy(withSeparator(wd) + n.path)
+			n.lost = fstatat(unix.AT_FDCWD, wd, &st, 0) == nil && idOf(&st) != n.from
 		}
 	}
 	n.prefix = withSeparator(n.path)
@@ -66,7 +68,10 @@ func (n *named) Open() (fsys.OpenDir, error) {
 }
 
 func (n *named) open() (*dir, error) {
-	fd, err := openDirectory(n.path)
+	fd, err := -1, error(unix.ENOENT)
+	if !n.lost {
+		fd, err = openDirectory(n.path)
+	}
 	if err != nil && n.relative != "" && n.stillThere() {
 		fd, err = openDirectory(n.relative)
 	}

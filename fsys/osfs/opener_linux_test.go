@@ -273,6 +273,31 @@ func TestPrivateParent(t *testing.T) {
 	})
 }
 
+// The working directory is where the process is, and not what was mounted over
+// its path, or has its place in another root.
+func TestWorkingDirectoryIsMountedOver(t *testing.T) {
+	dir := t.TempDir()
+	privateMounts(t, func() {
+		require.NoError(t, unix.Chdir(dir))
+		require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
+		d := openDir(t, ".")
+		f, err := d.Create("L0", []byte("x"))
+		require.NoError(t, err)
+		defer f.Close()
+		var st unix.Stat_t
+		require.NoError(t, unix.Stat("L0", &st))
+		require.NoError(t, d.Remove("L0"))
+		takesTurn(t, d)
+
+		require.NoError(t, unix.Chroot(dir))
+		d = openDir(t, ".")
+		takesTurn(t, d)
+		require.NoError(t, unix.Chdir("/"))
+		_, err = d.Create("L0", []byte("x"))
+		require.ErrorIs(t, err, fs.ErrNotExist)
+	})
+}
+
 // Who may write to a directory may lock it, without seeing what else is there.
 func TestDirectoryThatCannotBeListed(t *testing.T) {
 	needsRoot(t)
