@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -280,4 +282,37 @@ func TestErrorFull(t *testing.T) {
 			require.NotContains(t, a.do("names "+dir), "L")
 		})
 	}
+}
+
+// A process with a lease on a level file keeps it from being opened for a while.
+// That is somebody in the way, and neither an error nor the end of a wait.
+func TestLeaseIsInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	dead := startPeer(t, dir)
+	dead.must("try", "true")
+	dead.kill()
+	fd, err := unix.Open(filepath.Join(dir, "L0"), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, unix.SIGIO)
+	defer signal.Stop(asked)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("no leases: ", err)
+	}
+
+	l := lock.New(dir)
+	mustTry(t, l, false)
+	s, err := l.Status()
+	require.NoError(t, err)
+	state, level := s.State()
+	require.Equal(t, lock.Held, state)
+	require.Equal(t, 16, lock.Row(level))
+	require.Contains(t, level.Reason, "being opened")
+
+	lock.BeforePause(l, func(time.Duration) {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
+	})
+	require.NoError(t, l.Lock())
+	require.NoError(t, l.Unlock())
 }

@@ -39,6 +39,9 @@ func (v *visit) look(level int) (look, error) {
 		return r, nil
 	case errors.Is(err, fsys.ErrNotRegular):
 		return r, v.recordError(level, fsys.ErrNotRegular)
+	case errors.Is(err, fsys.ErrBusy):
+		r.verdict = unknown(16, "another process keeps its file from being opened")
+		return r, nil
 	case err != nil:
 		return r, err
 	}
@@ -57,7 +60,7 @@ func (v *visit) look(level int) (look, error) {
 func (v *visit) unchanged(before look) (bool, error) {
 	now, err := v.dir.Read(levelName(before.level))
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular), errors.Is(err, fsys.ErrBusy):
 		return false, nil
 	case err != nil:
 		return false, err

@@ -217,6 +217,7 @@ func TestVerdict(t *testing.T) {
 			}.check(t)
 		}
 	}
+	rows.checkVerdict(t, 16, "a lease", unknown) // TestLeaseIsInTheWay
 	for row := range rows {
 		if !rows[row].checked {
 			t.Errorf("row %d of docs/liveness.md: no case tests it", row)
