@@ -41,9 +41,27 @@
 // operating system or the file system cannot keep the promises, the methods
 // return an error that matches [errors.ErrUnsupported].
 //
+// # Losing the lock
+//
+// Nothing keeps other programs from removing the file, or the directory, of a live
+// owner. [DirLock.Lost] and [DirLock.Held] tell it, by an event where there are
+// events; [WithLock] runs a function under such a context. A directory that is
+// moved takes its lock along.
+//
+// # Fencing
+//
+// A lock of files has no fencing token: no number that is greater for each owner
+// than for all before it, by which a server could refuse what a former owner still
+// sends. All that is in the directory can be removed, restored from a backup, or
+// set back by a power failure, and then such a number would be given out twice.
+// [Owner.ID] is unique, but has no order. On one machine little is missing, because
+// an owner that is taken over from is dead. If you need the number, take it from a
+// store that has one: etcd, whose go.etcd.io/etcd/client/v3/concurrency.Mutex has the
+// revision of its key, or ZooKeeper, or Consul.
+//
 // # Misuse
 //
 // Programs that remove or change level files by themselves break the lock of a
-// live owner; it can notice with [DirLock.Check]. A process that forks without
-// executing another program is two processes with one record: do not.
+// live owner. Do not fork without exec while holding the lock: both processes would
+// count as the owner.
 package lock
