@@ -26,6 +26,7 @@ const (
 	// MeddleLock: takes a lock on any level file that every reader can take.
 	MeddleLock
 
+	// MeddleAll: all of these.
 	MeddleAll = MeddleRemove | MeddleMove | MeddleTruncate | MeddleCopy | MeddleLock
 )
 
