@@ -109,7 +109,6 @@ func TestSystemCalls(t *testing.T) {
 		let    = "openat fstat read flock close"      // no writer has it locked; a reader?
 		absent = "openat"                             // a look at nothing
 		intact = "newfstatat pread64"                 // the name, the content
-		list   = "openat getdents64 getdents64 getdents64 close"
 	)
 	for name, want := range map[string]string{
 		"lock and unlock": open + create + " " + intact + " unlinkat close close",
@@ -117,10 +116,10 @@ func TestSystemCalls(t *testing.T) {
 		"held":            open + held + " close",
 		"check":           intact,
 		// A look, whose owner has let go; L1; a second look; L1, which is seen to be ours in case the reply gets lost,
-		// becomes L0; and what else the dead have left: levels, by name, and
-		// temporary files.
+		// becomes L0; and what else the dead have left, by name. Nothing is
+		// listed: what else is in the directory costs nothing.
 		"recovery": open + let + " " + create + " " + let + " newfstatat renameat " +
-			strings.Repeat(absent+" ", lock.MaxGap) + list,
+			strings.TrimSpace(strings.Repeat(absent+" ", lock.MaxGap)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			top := t.TempDir()

@@ -1,4 +1,4 @@
-// Package lock gives one process at a time a directory.
+// Package lock lets one process at a time own a directory.
 //
 // The lock is made of files inside that directory, its levels: L0, L1, L2 and
 // so on. L0 holds the record of the owner. It appears whole or not at all, can
@@ -14,13 +14,15 @@
 //	if !ok {
 //		return errors.New("another backup is running")
 //	}
-//	defer l.Unlock()
+//	defer func() {
+//		err = errors.Join(err, l.Unlock()) // ErrLost: others may have been here, too
+//	}()
 //
 // # What is excluded
 //
-// Goroutines, processes, users, containers on one kernel, and machines that
-// share a network file system, as long as all of them use this package: the
-// lock is advisory. A live process of another machine never loses its lock. If
+// The lock works between goroutines, processes, users and containers on one
+// kernel, and between machines that share a network file system, as long as all
+// of them use this package: the lock is advisory. A live process of another machine never loses its lock. If
 // one died there, nobody here can know it: the lock stays held until a process
 // of that machine, or a person with [DirLock.Break], frees it.
 //
@@ -28,9 +30,11 @@
 //
 // The owner record says which process of which boot and PID namespace made it.
 // Where the system allows, the owner also keeps an operating system's lock on
-// the file, which ends with its life and shows across containers. An owner is
-// dead when the evidence proves it, and alive in every case of doubt. Host
-// names, the clock and the time zone are no evidence.
+// the file, which ends with its life and shows across containers. An owner that
+// has let go of the file counts as dead, whether or not its process lives: a
+// record that was copied, restored or moved is nobody's. An owner is dead when
+// the evidence proves it, and alive in every case of doubt. Host names, the clock
+// and the time zone are no evidence.
 //
 // # Where it can be used
 //
@@ -62,6 +66,9 @@
 // # Misuse
 //
 // Programs that remove or change level files by themselves break the lock of a
-// live owner. Do not fork without exec while holding the lock: both processes would
-// count as the owner.
+// live owner. A program that closes descriptors which it did not open lets go of
+// its lock. Do not fork without exec while holding the lock: both processes would
+// count as the owner. Where files carry no lock of the operating system, do not
+// use two copies of this package in one process (two C shared libraries, for
+// example).
 package lock

@@ -153,6 +153,9 @@ func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold,
 // the handle still holds the lock: Unlock can be called again.
 func (l *DirLock) Unlock() error {
 	h, found, err := l.unlockQuietly()
+	if h != nil && h.left != nil {
+		l.emit(mishap(slog.LevelWarn, leftFiles, h.left))
+	}
 	switch {
 	case h == nil:
 		return l.wrap("unlock", ErrNotHeld)

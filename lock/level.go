@@ -15,6 +15,9 @@ type hold struct {
 	file  fsys.File
 	owner Owner
 
+	recovered bool  // from a dead owner
+	left      error // why files of the dead were not removed
+
 	guard      *guard // nil until somebody asks to be told of a loss
 	lossLogged bool
 }

@@ -38,6 +38,8 @@ func (l *DirLock) emit(events ...event) {
 	}
 }
 
+const leftFiles = "files of dead owners were left"
+
 // later notes what is to be logged when the call has ended.
 func (v *visit) later(e event) {
 	if v.log != nil {

@@ -143,6 +143,7 @@ func (v *visit) takeOver(h *hold, i int, m look, stale []look) (_ *hold, blocker
 	}
 	v.logRecovered(h, i, m)
 	v.sweep(i, stale)
+	h.recovered = true
 	return h, m, false, nil
 }
 
@@ -206,8 +207,8 @@ func (v *visit) sweep(top int, stale []look) {
 		}
 		errs = errors.Join(errs, err)
 	}
-	if err := errors.Join(errs, fsys.Sweep(v.dir)); err != nil {
-		v.later(mishap(slog.LevelWarn, "files of dead owners were left", err))
+	if errs != nil {
+		v.later(mishap(slog.LevelWarn, leftFiles, errs))
 	}
 }
 
@@ -219,6 +220,11 @@ func (h *hold) unlock() (found bool, err error) {
 		return false, err
 	}
 	h.letGo()
+	if h.recovered {
+		// The dead may have left temporary files, too. Only a listing finds them,
+		// which can take long, and for which nobody waits now.
+		h.left = fsys.Sweep(h.dir)
+	}
 	_ = h.dir.Close()
 	return found, nil
 }
