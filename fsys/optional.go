@@ -44,6 +44,15 @@ type Opener interface {
 	Open() (OpenDir, error)
 }
 
+// Peeker is an [Opener] that can look at a file for less than it takes to open
+// the directory.
+type Peeker interface {
+	Opener
+	// Peek is Read, and leaves out the ID. It is for answers that need no second
+	// look: it can fail where Read would not.
+	Peek(name string) (Snapshot, error)
+}
+
 // OpenDir is one directory, whatever its name is by now.
 type OpenDir interface {
 	Dir

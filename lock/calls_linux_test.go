@@ -101,8 +101,9 @@ func TestSystemCalls(t *testing.T) {
 		t.Skip("other architectures have other names for the same calls")
 	}
 	const (
-		// Each call opens the directory, once: which it is, and by which mount. It
-		// stays open while the lock is held.
+		// A lock that is held is seen before the directory is opened. Else each call
+		// opens it, once: which it is, and by which mount. It stays open while the
+		// lock is held.
 		open   = "openat statx "
 		create = "openat flock pwrite64 fstat linkat" // unnamed, locked, filled, its identity and mode, named
 		held   = "openat fstat read close"            // fstat: that it is a file, and how long
@@ -112,13 +113,13 @@ func TestSystemCalls(t *testing.T) {
 	)
 	for name, want := range map[string]string{
 		"lock and unlock": open + create + " " + intact + " unlinkat close close",
-		"lock":            open + absent + " " + create,
-		"held":            open + held + " close",
+		"lock":            absent + " " + open + create,
+		"held":            held,
 		"check":           intact,
 		// A look, whose owner has let go; L1; a second look; L1, which is seen to be ours in case the reply gets lost,
 		// becomes L0; and what else the dead have left, by name. Nothing is
 		// listed: what else is in the directory costs nothing.
-		"recovery": open + let + " " + create + " " + let + " newfstatat renameat " +
+		"recovery": let + " " + open + let + " " + create + " " + let + " newfstatat renameat " +
 			strings.TrimSpace(strings.Repeat(absent+" ", lock.MaxGap)),
 	} {
 		t.Run(name, func(t *testing.T) {

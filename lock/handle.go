@@ -126,12 +126,19 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 
 // tryOnce is tryQuietly in the directory that has the name now.
 func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold, look, []event, error) {
+	expectFree = expectFree || l.expectsFree()
+	if !expectFree {
+		var blocker look
+		if blocker, expectFree = l.peek(); blocker.state == proc.Alive {
+			return nil, blocker, nil, nil
+		}
+	}
 	v, err := l.enter()
 	if err != nil {
 		return nil, look{}, nil, err
 	}
 	v.waiting = waiting
-	h, blocker, err := v.acquire(ctx, expectFree || l.expectsFree())
+	h, blocker, err := v.acquire(ctx, expectFree)
 	if h == nil || err != nil {
 		v.leave()
 		return nil, blocker, v.events, err

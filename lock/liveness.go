@@ -18,14 +18,22 @@ func dead(row int, why string) verdict    { return verdict{proc.Dead, why, row} 
 func alive(row int, why string) verdict   { return verdict{proc.Alive, why, row} }
 func unknown(row int, why string) verdict { return verdict{proc.Unknown, why, row} }
 
+// heldByKernel tells whether the kernel vouches for the owner: it holds a lock on
+// the file, of the kind that it promised.
+func (r look) heldByKernel() bool {
+	return r.Witness == fsys.Held || r.Witness == fsys.HeldWeakly && !r.owner.WriteLock
+}
+
+var vouchedFor = alive(1, "it holds the kernel's lock on the file")
+
 // judge decides whether the owner of a level file is dead: it is the truth table
 // of docs/liveness.md, top to bottom. Evidence of life wins, and what is not
 // known to be dead is treated as alive. The facts that a "dead" rests on are
 // asked for here, each time.
 func (v *visit) judge(r look) (verdict, error) {
 	o, witness := r.owner, r.Witness
-	if witness == fsys.Held || witness == fsys.HeldWeakly && !o.WriteLock {
-		return alive(1, "it holds the kernel's lock on the file"), nil
+	if r.heldByKernel() {
+		return vouchedFor, nil
 	}
 	loc, err := fsys.Locate(v.dir)
 	if err != nil {

@@ -36,6 +36,7 @@ var (
 	_ fsys.Localizer = (*gomocks.MockLocalizer)(nil)
 	_ fsys.Watcher   = (*gomocks.MockWatcher)(nil)
 	_ fsys.Opener    = (*gomocks.MockOpener)(nil)
+	_ fsys.Peeker    = (*gomocks.MockPeeker)(nil)
 	_ fsys.OpenDir   = (*gomocks.MockOpenDir)(nil)
 	_ fsys.Wrapper   = (*gomocks.MockWrapper)(nil)
 	_ fsys.Preparer  = (*gomocks.MockPreparer)(nil)

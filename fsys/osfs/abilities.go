@@ -13,6 +13,7 @@ type abilities struct {
 
 	way     atomic.Uint32 // of creating files: the first one that was not found missing
 	witness atomic.Uint32 // 1 + what witnesses returns, or 0: not known
+	unnamed atomic.Bool   // a file was created without a temporary name
 }
 
 func (a *abilities) knownWitness() (kind fsys.Witness, known bool) {

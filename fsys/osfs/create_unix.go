@@ -85,6 +85,9 @@ func (f *osFile) linkAs(d *dir, name string) error {
 	if err := f.gotName(d, name, linkUnnamed(f.fd, d.fd, name)); err != nil {
 		return err
 	}
+	if a, err := d.abilities(); err == nil {
+		a.unnamed.Store(true)
+	}
 	f.keep()
 	return nil
 }

@@ -214,8 +214,13 @@ func (d *dir) list(prefix string) ([]string, error) {
 	if err := d.begin(); err != nil {
 		return nil, err
 	}
+	defer d.end()
+	return d.listOpen(prefix)
+}
+
+// listOpen is list between begin and end.
+func (d *dir) listOpen(prefix string) ([]string, error) {
 	f, err := d.entries()
-	d.end()
 	if err != nil {
 		return nil, err
 	}
@@ -295,16 +300,20 @@ func (d *dir) facts() (*facts, error) {
 
 // Sweep tells the living from the dead by the lock that a temporary file's
 // creator has on it. Where the file system has no such locks, nothing can be
-// told, and nothing is removed.
+// told, and nothing is removed. Where files were created without temporary ones,
+// there is nothing to look for: the directory may be large.
 func (d *dir) Sweep() error {
-	names, err := d.list(TempPrefix)
-	if err != nil {
-		return pathError("sweep", d.path, err)
-	}
 	if err := d.begin(); err != nil {
 		return pathError("sweep", d.path, err)
 	}
 	defer d.end()
+	if a, err := d.abilities(); err == nil && a.unnamed.Load() {
+		return nil
+	}
+	names, err := d.listOpen(TempPrefix)
+	if err != nil {
+		return pathError("sweep", d.path, err)
+	}
 	var errs []error
 	for _, name := range names {
 		if !isTemp(name) {

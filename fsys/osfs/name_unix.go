@@ -34,6 +34,7 @@ type named struct {
 
 var (
 	_ fsys.Opener    = (*named)(nil)
+	_ fsys.Peeker    = (*named)(nil)
 	_ fsys.Witnesser = (*named)(nil)
 	_ fsys.Localizer = (*named)(nil)
 	_ fsys.Watcher   = (*named)(nil)
@@ -106,6 +107,19 @@ func (n *named) Create(name string, data []byte) (fsys.File, error) {
 
 func (n *named) Read(name string) (fsys.Snapshot, error) {
 	return in(n, "read", n.prefix+name, func(d *dir) (fsys.Snapshot, error) { return d.Read(name) })
+}
+
+// Peek goes by the path, and opens no directory.
+func (n *named) Peek(name string) (fsys.Snapshot, error) {
+	path := n.prefix + name
+	if !validName(name) {
+		return fsys.Snapshot{}, pathError("peek", path, fs.ErrInvalid)
+	}
+	s, err := peek(path)
+	if err != nil {
+		return fsys.Snapshot{}, pathError("peek", path, err)
+	}
+	return s, nil
 }
 
 func (n *named) Replace(oldname, newname string) error {
