@@ -48,8 +48,6 @@ const decoyArg = "--decoy"
 
 func runDecoy() {}
 
-func inForeground() bool { return true }
-
 // signalNumber returns N of the exit status 128+N.
 func signalNumber(s os.Signal) int {
 	if s == os.Interrupt {
