@@ -32,6 +32,10 @@ cover: ## race, and fail if it covers less than 90 % of lock, fsys or proc
 	$(RACE) -coverpkg=./lock,./fsys,./fsys/osfs,./proc -coverprofile=cover.out ./...
 	awk -v min=90 -f scripts/cover.awk cover.out
 
+.PHONY: faults
+faults: ## let every system call of TryLock, Check and Unlock fail with every likely error (needs strace)
+	$(GO) test ./lock -run TestProcessFaults -v -timeout 30m -args -faults.every
+
 FUZZTIME ?= 20s
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (20s)
