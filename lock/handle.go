@@ -112,6 +112,9 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 	if l.held != nil {
 		return nil, look{owner: l.held.owner, verdict: alive(1, "it is this handle")}, nil, nil
 	}
+	if err := l.madeWrongly(); err != nil {
+		return nil, look{}, nil, err
+	}
 	h, blocker, events, err := l.tryOnce(ctx, waiting, expectFree)
 	for n := 0; l.mkdir && errors.Is(err, fs.ErrNotExist); n++ {
 		if n == maxAttempts { // somebody had the directory a moment ago, each time
@@ -265,14 +268,19 @@ var errZero = errors.New("a DirLock must be made by lock.New")
 
 // enter opens the directory that has the name now.
 func (l *DirLock) enter() (visit, error) {
-	switch {
-	case l.unusable != nil:
-		return visit{}, l.unusable
-	case l.named == nil:
-		return visit{}, errZero
+	if err := l.madeWrongly(); err != nil {
+		return visit{}, err
 	}
 	dir, err := fsys.Open(l.named)
 	return visit{DirLock: l, dir: dir}, err
+}
+
+// madeWrongly returns why this handle can do nothing.
+func (l *DirLock) madeWrongly() error {
+	if l.unusable == nil && l.named == nil {
+		return errZero
+	}
+	return l.unusable
 }
 
 // leave lets go of the directory.
