@@ -17,7 +17,7 @@ build: ## build the command as bin/dirlock
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/dirlock ./cmd/dirlock
 
 .PHONY: test
-test: ## run all tests, the exhaustive search among them (2 minutes)
+test: ## run all tests, searches of interleavings among them (2 to 4 minutes)
 	$(GO) test ./...
 
 .PHONY: race

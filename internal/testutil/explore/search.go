@@ -449,7 +449,8 @@ func (m *model) mayRecover(s *state) bool {
 		case x.owner == ownerForeign:
 			return false
 		case s.gone(x):
-			if !m.someoneTells(s, x) {
+			// A torn record does not say which kind of lock its owner had.
+			if !m.someoneTells(s, x) || x.weak && (x.torn || x.owner == ownerTorn) {
 				return false
 			}
 		case x.by < 0 || s.t[x.by].hold >= 0:
