@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -403,4 +405,53 @@ func BenchmarkLost(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "median-µs")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+}
+
+// bystanders are what other programs do beside a lock, which stays held.
+var bystanders = []func(d *memfs.Disk){
+	func(d *memfs.Disk) { d.Put(at("data"), []byte("data")) },
+	func(d *memfs.Disk) { d.Link(at("L0"), at("copy")) },
+	func(d *memfs.Disk) { d.Put(at("copy"), nil) },
+	func(d *memfs.Disk) { d.Write(at("L0"), []byte(d.Entries(dirPath)["L0"].Data)) },
+	func(d *memfs.Disk) {
+		d.Move(dirPath, "/away")
+		d.Mkdir(dirPath)
+		d.Remove(dirPath)
+		d.Move("/away", dirPath)
+	},
+	func(d *memfs.Disk) { d.Lock(at("L0"), fsys.HeldWeakly) },
+	func(d *memfs.Disk) { d.MountOver(dirPath); d.Unmount(dirPath) },
+	func(d *memfs.Disk) { d.Before(failing("intact")) },
+	func(d *memfs.Disk) { d.Before(failing("watch")) },
+	func(d *memfs.Disk) { d.Before(nil) },
+	func(d *memfs.Disk) { d.Set(memfs.LostEvents(true)) },
+	func(d *memfs.Disk) { d.Set(memfs.LostEvents(false)) },
+	func(d *memfs.Disk) { d.Set(memfs.LateEvents(time.Second)) },
+}
+
+// Whatever goes on beside it, a loss is reported by the beat, and nothing else is
+// reported.
+func TestLossIsReportedAndNothingElse(t *testing.T) {
+	names := slices.Sorted(maps.Keys(losses))
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			disk := memfs.New(dirPath)
+			p := proctest.NewFake().Start("a")
+			l := lock.New(dirPath, lock.WithFS(disk.As(p)), lock.WithProcesses(p))
+			require.NoError(t, l.Lock())
+			lost := l.Lost()
+			for range random.IntN(30) {
+				bystanders[random.IntN(len(bystanders))](disk)
+				time.Sleep(time.Duration(random.Int64N(int64(2 * time.Minute))))
+				require.False(t, isClosed(lost), "seed %d", seed)
+			}
+			name := names[random.IntN(len(names))]
+			losses[name](disk)
+			disk.Before(nil) // while nothing can be read, nothing is known
+			start := time.Now()
+			<-lost
+			require.LessOrEqual(t, time.Since(start), lock.LossBeat, "seed %d: %s", seed, name)
+		})
+	}
 }

@@ -3,6 +3,7 @@ package lock_test
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,4 +201,67 @@ func TestNameBesideData(t *testing.T) {
 			require.NoError(t, os.RemoveAll(l0))
 		})
 	}
+}
+
+// A lock touches no file but its own, whatever it does: those of other names
+// cannot notice.
+func TestNamesTouchOnlyTheirFiles(t *testing.T) {
+	w := newWorld()
+	for _, level := range []string{"gc.L0", "gc.L1", "gc.L3", "L0", "L1", "other.L0", ".gc.L0"} {
+		w.put(level, w.record(w.dead))
+	}
+	others := w.files()
+	for name := range others {
+		if strings.HasPrefix(name, "gc.") {
+			delete(others, name)
+		}
+	}
+	touched := 0
+	w.before = func(op memfs.Op) error {
+		for _, name := range []string{op.File, op.To} {
+			if name != "" && name != "." {
+				touched++
+				require.True(t, strings.HasPrefix(name, "gc.L"), op.String())
+			}
+		}
+		return nil
+	}
+	l, _ := w.handle(lock.WithName("gc"))
+	mustTry(t, l, true) // a recovery
+	_, err := l.Status()
+	require.NoError(t, err)
+	require.NoError(t, l.Check())
+	owner, _ := l.Owner()
+	other, _ := w.handle(lock.WithName("gc"))
+	mustTry(t, other, false)
+	require.NoError(t, other.ForceBreak(t.Context(), owner.ID))
+	require.ErrorIs(t, l.Unlock(), lock.ErrLost)
+	mustTry(t, other, true)
+	require.NoError(t, other.Unlock())
+	require.Greater(t, touched, 30)
+	require.Equal(t, others, w.files())
+}
+
+// An empty L0 is what a power failure leaves of a record, and is removed, which is
+// told. Programs that keep empty files of that name need a lock with a name.
+func TestEmptyFileIsTorn(t *testing.T) {
+	w := newWorld()
+	w.put("L0", "")
+	logged := &waitLog{}
+	l, _ := w.handle(lock.WithLogger(slog.New(logged)))
+	s, err := l.Status()
+	require.NoError(t, err)
+	state, level := s.State()
+	require.Equal(t, lock.Stale, state)
+	require.Contains(t, level.Reason, "incomplete")
+	mustTry(t, l, true)
+	require.Equal(t, 1, logged.count("WARN recovered"))
+	require.NoError(t, l.Unlock())
+	require.Empty(t, w.names())
+
+	// Where other machines may be writing it, it stays.
+	w.Set(memfs.Network())
+	w.put("L0", "")
+	mustTry(t, l, false)
+	require.Equal(t, []string{"L0"}, w.names())
 }
