@@ -15,7 +15,7 @@ const (
 	// A watched lock is checked every lossBeat although an event would tell,
 	// because events can be lost. A hundred holders in processes of their own
 	// take less than a thousandth of a core with that.
-	lossBeat = time.Minute
+	lossBeat = 2 * time.Minute
 
 	// It is checked every lossPoll where no event can tell of every change: the
 	// file system has none, or other machines or mounts can reach the directory.
@@ -25,7 +25,7 @@ const (
 // Lost returns a channel that is closed when this handle finds that it has lost
 // the lock that it holds now: its file was removed, replaced or written to, or
 // the directory was removed. On a local file system with events that takes some
-// milliseconds, and a minute at most if the event gets lost. Otherwise it takes a
+// milliseconds, and two minutes at most if the event gets lost. Otherwise it takes a
 // second at most, or as long as the file system takes to show the change. What
 // the lock protects may have another user by then: stop.
 //

@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -157,6 +159,35 @@ func TestNamesAreIndependent(t *testing.T) {
 		require.Equal(t, before, disk.Entries(dirPath)["L0"])
 		require.NoError(t, c.Unlock())
 		require.NoError(t, other.Unlock())
+	})
+}
+
+// Who waits for one lock does not stand in line for another.
+func TestNamesHaveLinesOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, procs := newWaitDisk(), proctest.NewFake()
+		a, b := procs.Start("a"), procs.Start("b")
+		plain, gc := disk.process(a), disk.process(a, lock.WithName("gc"))
+		require.NoError(t, plain.Lock())
+		require.NoError(t, gc.Lock())
+		waitsForPlain, waitsForGC := disk.process(b), disk.process(b, lock.WithName("gc"))
+		plainTook := waitFor(t, waitsForPlain)
+		got := make(chan error)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			got <- waitsForGC.LockContext(ctx)
+		}()
+		synctest.Wait()
+		require.NoError(t, gc.Unlock())
+		err := <-got
+		if err == nil {
+			err = waitsForGC.Unlock()
+		}
+		assert.NoError(t, err)
+		require.NoError(t, plain.Unlock())
+		plainTook()
+		require.NoError(t, waitsForPlain.Unlock())
 	})
 }
 
