@@ -5,11 +5,12 @@ import "context"
 // WaitFree waits until nobody holds the lock, or its owner is dead, and returns
 // the Status of that moment: its State is not Held. It takes nothing and changes
 // nothing, so that somebody else may have the lock by the time it returns. It is
-// woken as Lock is. When ctx is done, or nil, it fails as LockContext does, and
-// returns the last Status that it has seen.
+// woken as Lock is. It always looks once. If ctx is done while the lock is held,
+// the error matches that of ctx, and the Status is the last one that was seen. A
+// nil ctx is an error.
 func (l *DirLock) WaitFree(ctx context.Context) (Status, error) {
-	if err := ctxErr(ctx); err != nil {
-		return Status{}, l.wrap("wait", err)
+	if ctx == nil {
+		return Status{}, l.wrap("wait", ctxErr(ctx))
 	}
 	w := waiter{DirLock: l, onlyLooks: true}
 	defer w.unwatch()

@@ -27,7 +27,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	os.Stdout.Write(out)
+	_, _ = os.Stdout.Write(out)
 }
 
 // output has a directory for each command, with a lock of its own.

@@ -42,7 +42,7 @@ func peek(path string) (fsys.Snapshot, error) {
 	if err != nil {
 		return fsys.Snapshot{}, err
 	}
-	defer closeFD(fd)
+	defer func() { _ = closeFD(fd) }()
 	s, err := look(fd, true)
 	s.ID = fsys.ID{}
 	return s, err
