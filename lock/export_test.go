@@ -46,3 +46,7 @@ func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool, holds f
 // Row returns which row of the truth table in docs/liveness.md decided the state
 // of a level.
 func Row(l Level) int { return l.row }
+
+// CrowdBeat is the longest time between two looks of a waiter without events
+// because others have them all.
+const CrowdBeat = crowdBeat

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/dirlock/dirlock/internal/testutil/reexec"
 	"github.com/dirlock/dirlock/lock"
+	"github.com/dirlock/dirlock/proc/proctest"
 )
 
 func init() {
@@ -150,4 +152,27 @@ func TestWaiterOfAnotherMountPolls(t *testing.T) {
 	holder.must("unlock", "ok")
 	require.Contains(t, waiter.answer(), "another mount")
 	require.Equal(t, "held", waiter.answer())
+}
+
+// Where others have all watches, there is a crowd: the waiter looks ever more
+// seldom, in proportion to the time that it has waited.
+func TestCrowdPollsSeldom(t *testing.T) {
+	for _, err := range []error{unix.EMFILE, unix.ENOSPC} {
+		synctest.Test(t, func(t *testing.T) {
+			disk, procs := newWaitDisk(), proctest.NewFake()
+			disk.onWatch = func() error { return err }
+			a, b := disk.process(procs.Start("a")), disk.process(procs.Start("b"))
+			require.NoError(t, a.Lock())
+			took := waitFor(t, b)
+			time.Sleep(time.Second)
+			require.Less(t, disk.looks(), 50)
+			before := disk.looks()
+			time.Sleep(time.Hour)
+			require.Less(t, disk.looks()-before, int(time.Hour/lock.CrowdBeat)*2+100)
+			require.NoError(t, a.Unlock())
+			require.LessOrEqual(t, took()-time.Hour-time.Second, lock.CrowdBeat)
+			require.NoError(t, b.Unlock())
+			disk.idle(t)
+		})
+	}
 }
