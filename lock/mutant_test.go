@@ -69,8 +69,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "a level 0 that is gone is unchanged", file: "level.go",
-		old:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):\n\t\treturn false, nil",
-		new:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular):\n\t\treturn true, nil",
+		old:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular), errors.Is(err, fsys.ErrBusy):\n\t\treturn false, nil",
+		new:   "case errors.Is(err, fs.ErrNotExist), errors.Is(err, fsys.ErrNotRegular), errors.Is(err, fsys.ErrBusy):\n\t\treturn true, nil",
 		hunts: "3x1 3x2", property: explore.OwnFiles,
 		why: "between that look and the replacement somebody creates level 0",
 	},
@@ -245,8 +245,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "a lock that every reader can take is the owner's", file: "liveness.go",
-		old:   "witness == fsys.HeldWeakly && !o.WriteLock {",
-		new:   "witness == fsys.HeldWeakly {",
+		old:   "r.Witness == fsys.HeldWeakly && !r.owner.WriteLock\n",
+		new:   "r.Witness == fsys.HeldWeakly\n",
 		hunts: "1x1-flock", property: explore.NoLockOut,
 		why: "whoever may read the file keeps its dead owner alive",
 	},

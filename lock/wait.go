@@ -19,7 +19,7 @@ const (
 	// Where events are missing because the system has given all that it has to
 	// others, there is a crowd: the beat of each waiter grows with the time that it
 	// has waited, by an eighth each time, to crowdBeat at most.
-	crowdBeat = 30 * time.Second
+	crowdBeat = 45 * time.Second
 
 	// A waiter that has lost more than freeLosses races in a row waits before
 	// its next look: a random time, up to lossPause for each of the other
