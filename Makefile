@@ -62,7 +62,7 @@ lint: ## gofmt, go vet, staticcheck and golangci-lint
 
 .PHONY: generate
 generate: ## regenerate the mocks
-	rm -rf mocks/gomocks mocks/testifymocks
+	find mocks/gomocks mocks/testifymocks -name '*.go' ! -name doc.go -delete
 	$(GO) generate ./mocks
 	$(TOOL) mockery --log-level=warn
 

@@ -147,10 +147,10 @@ func report(s lock.Status, now time.Time) string {
 	text := summary(s, now) + "\n"
 	for _, level := range s.Levels {
 		if level.Err != nil {
-			text += fmt.Sprintf("  L%d  unknown  %s\n", level.N, printable(level.Reason))
+			text += fmt.Sprintf("  L%d  %-7s  %s\n", level.N, levelState(level), printable(level.Reason))
 			continue
 		}
-		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, level.State, level.Reason)
+		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, levelState(level), level.Reason)
 		if o := level.Owner; o.ID != "" {
 			text += fmt.Sprintf("\n      %s, ", who(o))
 			if !o.Since.IsZero() {
@@ -294,10 +294,7 @@ func toJSON(s lock.Status, now time.Time) jsonStatus {
 	st, _ := stateOf(s)
 	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
 	for _, level := range s.Levels {
-		l := jsonLevel{Level: level.N, Path: level.Path, State: level.State.String(), Reason: level.Reason}
-		if level.Err != nil {
-			l.State = "unreadable"
-		}
+		l := jsonLevel{Level: level.N, Path: level.Path, State: levelState(level), Reason: level.Reason}
 		if o := level.Owner; o.ID != "" {
 			l.Owner = &jsonOwner{
 				ID: o.ID, PID: o.PID, Host: o.Host, Command: o.Command,
@@ -308,4 +305,12 @@ func toJSON(s lock.Status, now time.Time) jsonStatus {
 		j.Levels = append(j.Levels, l)
 	}
 	return j
+}
+
+// levelState says in a word what is known of a level file.
+func levelState(level lock.Level) string {
+	if level.Err != nil {
+		return unreadable.String()
+	}
+	return level.State.String()
 }
