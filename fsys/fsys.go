@@ -1,12 +1,14 @@
-// Package fsys is the file system as a directory lock sees it: one directory,
-// and a handful of atomic operations on the files in it.
+// Package fsys defines the few atomic file operations, in one directory, that a
+// directory lock needs.
 //
-// [FS] and [Dir] are all that a backend has to provide. What a backend can do
-// beyond that, it tells by optional interfaces: [Opener] (one directory, whatever
-// becomes of its name), [Maker] (a directory that is missing), [Witnesser] (the
-// kernel vouches for a living owner), [Localizer] (who can reach the directory, and
-// by which mount), [Watcher] (events instead of polling), [Preparer] (half of a
-// Create ahead of time) and [Sweeper] (temporary files of the dead).
+// A backend has to provide [FS], [Dir] and [File]. By optional interfaces it can
+// do more: [Opener] (one directory, whatever becomes of its name), [Peeker] (a
+// cheaper look at a file), [Maker] (makes a missing directory), [Witnesser] (the
+// kernel vouches for a living owner), [Inheritor] (shares that with a child
+// process), [Localizer] (whether only this machine can reach the directory, and by
+// which mount), [Watcher] (events instead of polling), [Preparer] (the slow part
+// of a Create ahead of time) and [Sweeper] (removes temporary files of the dead).
+// A [Wrapper] around a directory keeps its abilities.
 //
 // Package osfs is the backend for the real file system, package memfs one in
 // memory for tests. Package aferofs adapts github.com/spf13/afero. Package
@@ -34,10 +36,10 @@ var ErrBusy = errors.New("directory is busy")
 
 // FS finds directories. A value is safe for concurrent use.
 type FS interface {
-	// Dir returns what stands for the directory of that name. A relative name
-	// is fixed against the working directory of this moment: a later change of
-	// directory changes nothing. If the result is an [Opener], other parts of the
-	// name, such as links, are followed at each operation.
+	// Dir returns the directory of that name. A relative name is fixed against
+	// the working directory of this moment: a later change of directory changes
+	// nothing. If the result is an [Opener], it stands for the name: symbolic
+	// links, for example, are followed anew at each operation.
 	// The directory need not exist yet; operations on a missing one fail with
 	// fs.ErrNotExist. Dir fails with an error that matches
 	// errors.ErrUnsupported when the backend as a whole cannot give the
@@ -56,15 +58,15 @@ type FS interface {
 // the directory's file system cannot do the operation atomically. An operation
 // that fails has changed nothing.
 type Dir interface {
-	// Path is the absolute path of the directory, for messages. It need not lead
-	// there from every process, or any more.
+	// Path is the absolute path of the directory, for messages. It may lead
+	// elsewhere in another process, or by now.
 	Path() string
 
 	// Create publishes a file with that name and exactly that data, at most
 	// MaxData bytes, readable by every user: it appears whole or not at all.
 	// It fails with fs.ErrExist if there is anything of that name, be it a
-	// dangling symbolic link. The caller closes the File once the published
-	// file is gone, or was found not to be its own any more.
+	// dangling symbolic link. The caller closes the File once it has removed the
+	// published file, or has found that another one has its name.
 	Create(name string, data []byte) (File, error)
 
 	// Read looks at a file, which anybody may have put there. It follows no
@@ -74,9 +76,9 @@ type Dir interface {
 	Read(name string) (Snapshot, error)
 
 	// Replace renames a file over another one: newname never ceases to exist,
-	// and oldname ceases to exist at the same instant. Where that cannot be had
-	// it fails with errors.ErrUnsupported, whatever the names are: a lock can do
-	// without.
+	// and oldname ceases to exist at the same instant. If the file system cannot
+	// do this atomically, Replace always fails with errors.ErrUnsupported: a lock
+	// can do without.
 	Replace(oldname, newname string) error
 
 	// Remove removes a file. It fails with fs.ErrNotExist if there is none. A

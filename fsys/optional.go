@@ -48,8 +48,8 @@ type Opener interface {
 // the directory.
 type Peeker interface {
 	Opener
-	// Peek is Read, and leaves out the ID. It is for answers that need no second
-	// look: it can fail where Read would not.
+	// Peek is Read without the ID. It is for answers that need no second look. It
+	// can fail where Read would not: then open the directory, and Read.
 	Peek(name string) (Snapshot, error)
 }
 
@@ -144,13 +144,13 @@ func Witnesses(d Dir) (Witness, error) {
 	return NoWitness, nil
 }
 
-// Inheritor is a [File] of which the witness can be shared with other processes.
+// Inheritor is a [File] whose witness can be shared with other processes.
 type Inheritor interface {
 	File
 	// Dup returns another descriptor of the open file. The kernel takes the file
-	// for held (see [Witness]) until both are closed, and those of all processes
-	// that have inherited one. A program that is started inherits it if it is
-	// asked for (os/exec.Cmd.ExtraFiles), and else not.
+	// for held (see [Witness]) until both are closed, here and in every process
+	// that has inherited one. A program that is started inherits it only by
+	// os/exec.Cmd.ExtraFiles.
 	// It fails with an error that matches errors.ErrUnsupported if the file has no
 	// witness, or one that cannot be shared.
 	Dup() (*os.File, error)
@@ -195,7 +195,8 @@ type Localizer interface {
 	Locate() (Location, error)
 }
 
-// Locate asks d if it is a [Localizer]. If it is not, nothing is known.
+// Locate asks d if it is a [Localizer]. If it is not, the answer is the zero
+// Location: nothing is known.
 func Locate(d Dir) (Location, error) {
 	if l, ok := find[Localizer](d); ok {
 		return l.Locate()
@@ -209,9 +210,8 @@ type Watcher interface {
 	// Watch returns a channel that receives after the file of that name was
 	// removed, replaced or renamed, and where the system tells of it, written to.
 	// Wake-ups may be spurious or lost: one means only "look again". Changes after
-	// Watch returns are covered. The caller
-	// calls stop exactly once; it releases everything that Watch took, and the
-	// channel is never closed.
+	// Watch returns are covered. The caller calls stop exactly once, which releases
+	// everything that Watch took. The channel is never closed.
 	// It fails with fs.ErrNotExist if there is no such file, and with an
 	// error that matches errors.ErrUnsupported where there are no events.
 	Watch(name string) (changed <-chan struct{}, stop func(), err error)
@@ -230,11 +230,11 @@ func Watch(d Dir, name string) (changed <-chan struct{}, stop func(), err error)
 // for a process that waits until it may create a file.
 type Preparer interface {
 	Dir
-	// Prepare makes ready for one Create, of about so many bytes of data. It
-	// leaves nothing in the directory that anybody could see, or that would stay
-	// if this process died. What it made stays ready if an [OpenDir] that it is
-	// of is closed. It fails with an error that matches
-	// errors.ErrUnsupported where that is not possible.
+	// Prepare makes ready for one Create, of about size bytes of data. It leaves
+	// nothing in the directory that anybody could see, or that would stay if this
+	// process died. If this Dir is an [OpenDir], the Prepared can still be used
+	// after it is closed. Where none of this is possible, the error matches
+	// errors.ErrUnsupported.
 	Prepare(size int) (Prepared, error)
 }
 

@@ -19,16 +19,19 @@ import (
 // if somebody else is too; nothing has happened then. (Where the file system
 // cannot replace a file in one step, it matches that also if somebody took over
 // from the owner while it was being broken.) The error matches [ErrAlive] if one
-// of them is known to be alive. It makes no difference what this handle holds.
-// When ctx is done, or nil, Break fails as LockContext does.
+// of them is known to be alive. It is another error if one of the IDs cannot be
+// that of an owner. Break does not wait for other owners. It does not matter
+// whether this handle holds the lock. If ctx is done, the error matches that of
+// ctx; a nil ctx is an error.
 func (l *DirLock) Break(ctx context.Context, ids ...string) error {
 	return l.wrap("break", l.breakOwners(ctx, false, ids))
 }
 
 // ForceBreak is Break, and breaks owners that are known to be alive as well. They
-// are not stopped, and find out only when they ask ([DirLock.Check], or Unlock).
-// If an owner unlocks at the very moment of being broken, the lock of whoever
-// comes next may be broken instead: stop the owner first, if you can.
+// are not stopped: they learn of it by [DirLock.Lost], [DirLock.Held] or
+// [DirLock.Check], if they use these, and otherwise from Unlock. If an owner
+// unlocks at the very moment of being broken, the lock of the next owner may be
+// broken instead: stop the owner first, if you can.
 func (l *DirLock) ForceBreak(ctx context.Context, ids ...string) error {
 	return l.wrap("break", l.breakOwners(ctx, true, ids))
 }

@@ -22,11 +22,12 @@
 //
 // The lock works between goroutines, processes, users and containers on one
 // kernel, and between machines that share a network file system, as long as all
-// of them use this package: the lock is advisory. A live process of another machine never loses its lock. If
-// one died there, nobody here can know it: the lock stays held until a process
-// of that machine, or a person with [DirLock.Break], frees it.
+// of them use this package: the lock is advisory. A live process of another
+// machine never loses its lock. If one died there, nobody here can know it: the
+// lock stays held until a process of that machine, or a person with
+// [DirLock.Break], frees it.
 //
-// # Who is dead
+// # When an owner is dead
 //
 // The owner record says which process of which boot and PID namespace made it.
 // Where the system allows, the owner also keeps an operating system's lock on
@@ -39,18 +40,29 @@
 // # Where it can be used
 //
 // On any file system that can publish a whole file under a name that must not
-// exist, read it, and remove it. What is needed of the file system and of
-// the process table is in two small interfaces, [fsys.FS] and [proc.Table]:
-// tests inject an in-memory file system and invented processes. Where the
-// operating system or the file system cannot keep the promises, the methods
-// return an error that matches [errors.ErrUnsupported].
+// exist, read it, and remove it. Package lock reaches the file system and the
+// process table through two small interfaces, [fsys.FS] and [proc.Table]. Tests
+// inject packages memfs, a file system in memory, and proctest, which invents
+// processes. Where the operating system or the file system cannot keep the
+// promises, the methods return an error that matches [errors.ErrUnsupported].
+//
+// # Files of other programs
+//
+// A file that has the name of a level file and is not a record stays as it is:
+// TryLock fails with a [RecordError]. The exception is a file that is empty, or
+// holds only zeroes, or the beginning of a record: a power failure leaves such
+// files, and the record counts as torn. On a local file system the next TryLock
+// removes it and acquires the lock, and logs that as recovered. Where other
+// machines can reach the directory, one of them may be about to write the file:
+// it stays, and the lock counts as held, until a person removes the file. If
+// another program has a file called L0 in the directory, use [WithName].
 //
 // # Losing the lock
 //
 // Nothing keeps other programs from removing the file, or the directory, of a live
-// owner. [DirLock.Lost] and [DirLock.Held] tell it, by an event where there are
-// events; [WithLock] runs a function under such a context. A directory that is
-// moved takes its lock along.
+// owner. The owner is told by [DirLock.Lost], a channel, or [DirLock.Held], a
+// context; [WithLock] runs a function with such a context. [DirLock.Check] answers
+// at once. A directory that is moved takes its lock along.
 //
 // # Fencing
 //

@@ -10,10 +10,11 @@ var (
 	// hold the lock. Nothing was touched.
 	ErrNotHeld = errors.New("this handle does not hold the lock")
 
-	// ErrLost is returned by Unlock and Check when this handle did acquire the
-	// lock, but the directory does not hold its record any more: somebody
-	// removed or replaced the file or the directory. Nothing was touched. What
-	// the lock protected may have had two users.
+	// ErrLost is returned by Unlock, Check and WithLock, and is the cause of the
+	// context of Held, when this handle did acquire the lock, but the directory
+	// does not hold its record any more: somebody removed, replaced or changed
+	// the file, or removed the directory. Nothing was touched. What the lock
+	// protected may have had two users.
 	ErrLost = errors.New("the lock was lost: its file was removed or replaced by somebody else")
 
 	// ErrNotRecord is matched by a [RecordError] for a level file that no
@@ -24,20 +25,21 @@ var (
 	// version of this package wrote.
 	ErrVersion = errors.New("a lock record of a later version")
 
-	// ErrOtherOwner is returned by Break when it is not only the owners to be
-	// broken who are in the way, or none of them is. Nothing was touched.
+	// ErrOtherOwner is returned by Break and ForceBreak if none of the given
+	// owners is in the way, or if somebody else is too. See Break.
 	ErrOtherOwner = errors.New("held by another owner, or by nobody")
 
-	// ErrAlive is returned by Break when the owner is alive, and the caller
-	// did not insist. Nothing was touched.
+	// ErrAlive is returned by Break, but not by ForceBreak, if an owner to be
+	// broken is known to be alive. Nothing was touched.
 	ErrAlive = errors.New("the owner is alive")
 )
 
-// RecordError reports a file that has the name of a level file and that nobody
-// can judge: who made it is unknown, so it is never removed. It matches
-// [ErrNotRecord], [ErrVersion], or
-// [github.com/dirlock/dirlock/fsys.ErrNotRegular]. (A file that cannot be read
-// at all is an error that wraps what the system said, and names it too.)
+// RecordError reports a file that is named like a level file, with content that
+// this version does not understand. Its owner is unknown, so it is never removed.
+// The error matches [ErrNotRecord], [ErrVersion], or
+// [github.com/dirlock/dirlock/fsys.ErrNotRegular]. (If a level file cannot be read
+// at all, the error is not a RecordError: it names the file too, and wraps what
+// the system said.)
 type RecordError struct {
 	// Path is the full path of the file.
 	Path string

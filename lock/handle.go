@@ -40,7 +40,7 @@ type DirLock struct {
 // New returns a handle on the lock of a directory. It only fixes the name
 // against the working directory; problems with the directory, or with the
 // options, are reported by the methods. The directory must exist when they are
-// called.
+// called, unless [WithMkdir] is given.
 //
 // A handle stands for a name: each TryLock, Lock and Status uses the directory
 // that has the name at that moment. A handle that holds the lock keeps that
@@ -73,7 +73,7 @@ func New(dir string, opts ...Option) *DirLock {
 // in all, then answers false.
 //
 // An error means that the lock was not acquired, and that no file of ours was
-// left. It is an [fs.PathError] that wraps what the system said
+// left in anybody's way. It is an [fs.PathError] that wraps what the system said
 // (fs.ErrNotExist if the directory is missing, fs.ErrPermission, …), a
 // [RecordError] if a level file is unrecognized, or one that matches
 // [errors.ErrUnsupported] if the file system cannot hold a lock.
@@ -82,7 +82,9 @@ func (l *DirLock) TryLock() (bool, error) {
 	return ok, l.wrap("lock", err)
 }
 
-// Lock waits until it has acquired the lock. It fails as TryLock does.
+// Lock waits until it has acquired the lock. A release and the death of the owner
+// wake it where the system has events; otherwise it polls (see [WithPolling]).
+// Waiters get the lock in no particular order. It fails as TryLock does.
 func (l *DirLock) Lock() error { return l.LockContext(context.Background()) }
 
 // try is TryLock, and tells what was in the way.

@@ -13,9 +13,9 @@ import (
 var ErrHeld = errors.New("the lock is held")
 
 // HeldError says that the lock was not acquired, and who had it at the last
-// look. [DirLock.LockNow] returns it, and [DirLock.LockContext] when its context
-// is done while somebody else has the lock; both wrap it in an [fs.PathError].
-// It matches [ErrHeld], and Err.
+// look. [DirLock.LockNow] returns it, and so does [DirLock.LockContext] if its
+// context ends while it waits; both wrap it in an [fs.PathError]. It matches
+// [ErrHeld], and Err.
 //
 //	var held *lock.HeldError
 //	if errors.As(err, &held) {

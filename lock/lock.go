@@ -13,8 +13,9 @@ type TryLocker interface {
 	TryLock() bool
 }
 
-// TryLockerSafe is a lock whose methods return errors. Code that uses a
-// directory lock should depend on it: package mocks has mocks of it.
+// TryLockerSafe is a lock whose methods return errors; [DirLock] describes them.
+// Code that uses a directory lock should depend on this interface: package mocks
+// has mocks of it.
 type TryLockerSafe interface {
 	TryLock() (bool, error)
 	Lock() error

@@ -25,14 +25,14 @@ const (
 // Lost returns a channel that is closed when this handle finds that it has lost
 // the lock that it holds now: its file was removed, replaced or written to, or
 // the directory was removed. On a local file system with events that takes some
-// milliseconds, and two minutes at most if the event gets lost. Otherwise it takes a
-// second at most, or as long as the file system takes to show the change. What
-// the lock protects may have another user by then: stop.
+// milliseconds, and two minutes or so if the event gets lost. Otherwise, and with
+// [WithoutEvents], it takes a second or so, or as long as the file system takes to
+// show the change. What the lock protects may have another user by then: stop.
 //
 // A directory that is only moved takes its lock along, and nothing is lost.
 //
-// Unlock ends the watch, and closes the channel if it finds the lock lost. If the
-// handle does not hold the lock, the channel is closed already. A holder that
+// Unlock ends the watch. It closes the channel only if it finds the lock lost. If
+// the handle does not hold the lock, the channel is closed already. A holder that
 // never calls Lost or Held pays nothing. See [DirLock.Check] for an answer now.
 func (l *DirLock) Lost() <-chan struct{} {
 	l.mu.Lock()
@@ -46,11 +46,12 @@ func (l *DirLock) Lost() <-chan struct{} {
 // closed is the channel of a handle that has nothing to lose.
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// Held returns a context for work that needs the lock. It is done when ctx is,
-// when the lock is found lost, as by [DirLock.Lost], or at Unlock. Its
-// [context.Cause] then matches [ErrLost] or [ErrNotHeld]. If the handle does not
-// hold the lock, it is done already. The caller calls cancel when the work has
-// ended; that does not release the lock.
+// Held returns a context for work that needs the lock. It is done when the lock is
+// found lost, as by [DirLock.Lost], and its [context.Cause] then matches [ErrLost].
+// It is also done at Unlock, with a cause that matches [ErrNotHeld], and when ctx
+// is, with the cause of that. If the handle does not hold the lock, it is done
+// already. The caller calls cancel when the work has ended; that does not release
+// the lock.
 func (l *DirLock) Held(ctx context.Context) (held context.Context, cancel context.CancelFunc) {
 	held, end := context.WithCancelCause(ctx)
 	l.mu.Lock()

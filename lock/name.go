@@ -14,7 +14,8 @@ import (
 //
 // A name has 64 characters at most: lower-case letters, digits, hyphens and
 // underscores. It begins with a letter or a digit, after a dot if it is hidden.
-// The names of Windows' devices, such as con, are none.
+// The names of devices of Windows, such as con, are not allowed. With a name that
+// is not allowed, every method fails.
 func WithName(name string) Option {
 	return func(o *options) {
 		o.name = name
@@ -45,10 +46,11 @@ func (l *DirLock) levelPath(level int) string {
 	return filepath.Join(l.path, namePrefix(l.name)+levelName(level))
 }
 
-// StatusAll returns the Status of every lock of a directory that has a level
-// file there, by [WithName] or without, sorted by name. It lists the directory,
-// and so its cost depends on all that is in it. Of the options it takes all but
-// WithName. It fails as [DirLock.Status] does.
+// StatusAll returns the Status of every lock of a directory that has a level file
+// there, with a name (see [WithName]) or without, sorted by name. If all are free,
+// there are none. It lists the directory, and so its cost depends on all that is in
+// it. The options are those of [New], without WithName. It fails as
+// [DirLock.Status] does.
 func StatusAll(dir string, opts ...Option) ([]Status, error) {
 	handle := func(name string) *DirLock { return New(dir, append(slices.Clone(opts), WithName(name))...) }
 	l := handle("")

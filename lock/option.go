@@ -80,8 +80,8 @@ func WithFS(f fsys.FS) Option {
 	return func(o *options) { o.fsys = f; o.need(f != nil, "WithFS") }
 }
 
-// WithProcesses sets the process table that tells who we are and who is dead.
-// The default is [proc.OS].
+// WithProcesses sets the process table: it identifies this process, and tells
+// whether others are dead. The default is [proc.OS].
 func WithProcesses(t proc.Table) Option {
 	return func(o *options) { o.table, o.user = t, noUser; o.need(t != nil, "WithProcesses") }
 }
@@ -116,12 +116,14 @@ func WithRand(r io.Reader) Option {
 // system has no events to wake it: after about shortest at first, then twice as
 // long each time, at last about every longest. The default is 1 ms and 100 ms.
 // Either is 1 ms at least and an hour at most, whatever is given, and longest is
-// no less than shortest.
+// no less than shortest. Where so many wait that the system has no events left,
+// the looks become rarer still, though at least one is made each minute.
+// WithPolling does not change how often [DirLock.Lost] looks.
 func WithPolling(shortest, longest time.Duration) Option {
 	bound := func(d time.Duration) time.Duration { return min(max(d, time.Millisecond), time.Hour) }
 	return func(o *options) { o.pollMin, o.pollMax = bound(shortest), bound(max(shortest, longest)) }
 }
 
-// WithoutEvents makes a waiting Lock poll only, even where the system could
-// wake it.
+// WithoutEvents makes a waiting Lock or WaitFree poll, and Lost and Held as well,
+// even where the system could wake them.
 func WithoutEvents() Option { return func(o *options) { o.events = false } }

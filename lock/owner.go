@@ -28,8 +28,8 @@ type Owner struct {
 	// which any reader can take, is not the owner's.
 	WriteLock bool
 	// Local says that the owner saw the directory on a file system of its own
-	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). Whoever
-	// exports a directory to other machines sees it as local, they do not.
+	// machine (see [github.com/dirlock/dirlock/fsys.Localizer]). A file server
+	// sees a directory that it exports as local; its clients do not.
 	Local bool
 	// Mount, Type and Direct say what the owner saw the directory on (see
 	// [github.com/dirlock/dirlock/fsys.Location]): whether a reader would see

@@ -57,11 +57,11 @@ type Level struct {
 	N int
 	// Path is the full path of the file.
 	Path string
-	// Owner is who made the file. It is the zero Owner if the file does not
-	// tell: it is incomplete, or Err says why.
+	// Owner describes the process that made the file. It is the zero Owner if
+	// the record is incomplete, or if Err is not nil.
 	Owner Owner
-	// State is what is known of the owner. Not known to be dead is treated as
-	// alive.
+	// State is what is known of the owner. If it is Unknown, the owner is treated
+	// as alive.
 	State proc.State
 	// Reason says in words why State is what it is.
 	Reason string
@@ -82,9 +82,10 @@ func (s Status) Owner() (Level, bool) {
 }
 
 // State returns what TryLock would find: whether the lock is free, held, stale
-// or unreadable, and the level that decides it. If the lock is held, that is who
-// blocks: the owner in L0, or a process above that is recovering the lock. If it
-// is stale, that is the dead owner in L0; if it is free, the zero Level.
+// or unreadable, and the level that decides it. If the lock is held, that is L0,
+// with its owner, or a higher level, whose owner is recovering the lock. If it is
+// stale, that is L0, with its dead owner; if it is unreadable, the file that
+// cannot be judged; if it is free, the zero Level.
 func (s Status) State() (State, Level) {
 	owner, ok := s.Owner()
 	if !ok {
@@ -108,7 +109,8 @@ func (s Status) State() (State, Level) {
 // may mix what was true at different moments. It neither waits nor changes
 // anything, and its cost does not depend on what else is in the directory. It
 // fails as TryLock does, but what is wrong with a single level file is reported
-// with that level.
+// with that level. A handle that holds the lock looks at the directory that has the
+// name now, too: it may be another one by then.
 func (l *DirLock) Status() (Status, error) {
 	v, err := l.enter()
 	if err != nil {

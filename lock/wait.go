@@ -39,11 +39,12 @@ const (
 	giveWay  = time.Millisecond
 )
 
-// LockContext is Lock, and gives up when ctx is done: the error then matches
-// that of ctx, and is a [HeldError] that says who has the lock, which is not held
-// by this handle. If it returns nil, the lock is held, even if ctx was done at the
-// same moment. A ctx that is done already, or nil, is an error of its own, even if
-// the lock is free.
+// LockContext is Lock, and gives up when ctx is done. The error then matches that
+// of ctx. If somebody was in the way, it is also a [HeldError] that says who: it
+// can be this handle itself, which is not re-entrant. If LockContext returns nil,
+// it has acquired the lock, even if ctx was done at the same moment. If ctx is
+// done already, it fails at once with the error of ctx, even if the lock is free.
+// A nil ctx is an error.
 func (l *DirLock) LockContext(ctx context.Context) error {
 	return l.wrap("lock", l.lockContext(ctx))
 }

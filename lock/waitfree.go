@@ -7,7 +7,7 @@ import "context"
 // nothing, so that somebody else may have the lock by the time it returns. It is
 // woken as Lock is. It always looks once. If ctx is done while the lock is held,
 // the error matches that of ctx, and the Status is the last one that was seen. A
-// nil ctx is an error.
+// nil ctx is an error. It fails otherwise as [DirLock.Status] does.
 func (l *DirLock) WaitFree(ctx context.Context) (Status, error) {
 	if ctx == nil {
 		return Status{}, l.wrap("wait", ctxErr(ctx))

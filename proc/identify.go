@@ -5,10 +5,10 @@ import (
 	"io/fs"
 )
 
-// Identify identifies a process that can be seen from here, by its PID: for a
-// record in the name of another process. Its Command is empty. It fails with an
-// error that matches [fs.ErrNotExist] if no process has this PID, or if it has
-// ended.
+// Identify identifies another process by its PID, as this process sees it, for a
+// record in the name of that process. The Command is empty, and so is each field
+// that the system does not tell. If no process has this PID, or it has ended, the
+// error matches [fs.ErrNotExist].
 func Identify(pid int) (Identity, error) {
 	self, err := OS().Self()
 	if err != nil {

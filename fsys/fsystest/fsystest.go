@@ -20,7 +20,7 @@ import (
 // A Kind is something that another program can do to a name in the directory.
 type Kind string
 
-// What others can do.
+// The kinds, and what [Backend.Foreign] does for each.
 const (
 	Directory    Kind = "directory"     // make a directory
 	Symlink      Kind = "symlink"       // make a symbolic link to a file that exists
@@ -48,19 +48,21 @@ type Backend struct {
 
 	// Foreign does things to the directory behind the back of the file system
 	// that is checked. It returns an error that matches errors.ErrUnsupported for
-	// what cannot be done. If it is nil, nothing is done.
+	// what cannot be done. If it is nil, the checks that need it are left out.
 	Foreign func(kind Kind, dir, name string) error
 
 	// Patience is how long the suite waits for an event that must come: 30
 	// seconds, if it is zero.
 	Patience time.Duration
 
-	// Skip names cases that are left out, each with the reason.
+	// Skip names cases that are left out, each with the reason. The name of a case
+	// begins its error; it has spaces where that of the subtest has hyphens.
 	Skip map[string]string
 }
 
-// Check runs every case and returns all misbehaviour that it found, joined: what
-// was seen, and why it matters.
+// Check runs every case and returns all misbehaviour that it found, joined, or
+// nil. Each error says what was seen, and why it matters. Cases about what the
+// file system does not claim to be able to do are left out.
 func Check(b Backend) error {
 	var errs []error
 	for _, c := range cases {

@@ -174,8 +174,8 @@ type Entry struct {
 	ID uint64
 }
 
-// Entries returns what is in a directory. Two results are equal only if nobody
-// has put one file in the place of another meanwhile.
+// Entries returns what is in a directory, by name. Two results are equal only if
+// nobody has put one file in the place of another meanwhile.
 func (d *Disk) Entries(name string) map[string]Entry {
 	entries := map[string]Entry{}
 	d.change("Entries", name, func() error {
@@ -196,7 +196,7 @@ func (d *Disk) Names(name string) []string {
 	return slices.Sorted(maps.Keys(d.Entries(name)))
 }
 
-// Usage counts what processes have open, save those that have ended.
+// Usage counts what processes have open, except those that have ended.
 type Usage struct {
 	// Files were created, and not closed.
 	Files int

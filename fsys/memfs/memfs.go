@@ -15,11 +15,13 @@
 // whatever its code still does fails with [os.ErrProcessDone]. Processes of
 // another machine share the files, but see nobody's locks on them.
 //
-// An [Option] takes abilities away, or makes events late. The methods of [Disk]
-// do what other programs can do to a directory, and [Disk.Before] gives a test
-// control of every single operation.
+// An [Option] takes abilities away, or makes events late. Methods of [Disk], such
+// as [Disk.Remove] and [Disk.Put], do what other programs can do to a directory.
+// They panic if that is impossible, for example because a directory is missing:
+// the test is wrong then. [Disk.Before] gives a test control of every single
+// operation.
 //
-// Nothing here has a goroutine, and only late events need the time, so that a
+// There are no background goroutines, and only late events need a clock, so that a
 // disk works inside a bubble of testing/synctest.
 package memfs
 
@@ -36,17 +38,18 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// Disk is a file system in memory. As an [fsys.FS] it is what a process sees
-// that lives as long as the test and is on every machine; see [Disk.As] for a
-// process that can be killed. All methods are safe for concurrent use.
+// Disk is a file system in memory. Used as an [fsys.FS] itself, it stands for a
+// process that never dies, and whose locks every machine sees. Use [Disk.As] for
+// processes that can be killed. All methods are safe for concurrent use.
 type Disk struct {
 	files *files
 	conf  *config
 }
 
 // New returns a disk with one empty directory. Unless options say otherwise,
-// only one machine can reach it, it vouches for owners with [fsys.Held], and it
-// can do all that package fsys knows of.
+// only one machine can reach it, it vouches for owners with [fsys.Held], and its
+// directories have all optional interfaces of package fsys but [fsys.Peeker] and
+// [fsys.Sweeper]. Its files are no [fsys.Inheritor].
 func New(dir string, options ...Option) *Disk {
 	d := &Disk{newFiles(), &config{
 		witness:  fsys.Held,
@@ -111,11 +114,11 @@ func (d *Disk) Before(f func(Op) error) {
 type Op struct {
 	// Process is what [Disk.As] was given, or nil.
 	Process proc.Table
-	// Name is that of the method, in lower case: "create", "read", "replace",
-	// "remove", "list", "open", "witnesses", "locate", "watch", "prepare",
-	// "intact", "mkdir" or "close". In the middle of a Read, "witness" comes between the
-	// data and the question for the file's witness; if that fails, the answer is
-	// [fsys.NoWitness].
+	// Name is that of the method, in lower case: "create" (for CreateIn, too),
+	// "read", "replace", "remove", "list", "open", "witnesses", "locate", "watch",
+	// "prepare", "intact", "mkdir" or "close". In the middle of a Read, "witness"
+	// comes between the data and the question for the file's witness; if that
+	// fails, the answer is [fsys.NoWitness].
 	Name string
 	// Dir is the path of the directory.
 	Dir string
@@ -161,10 +164,11 @@ type config struct {
 // NoWitness, which is not at all. It applies to files that are created later.
 func Witness(kind fsys.Witness) Option { return func(c *config) { c.witness = kind } }
 
-// Location sets where the files are said to be.
+// Location sets what Locate answers.
 func Location(l fsys.Location) Option { return func(c *config) { c.location = l } }
 
-// Network makes it a network file system, which other machines can reach.
+// Network makes Locate say that it is a network file system, which other machines
+// can reach.
 func Network() Option {
 	return Location(fsys.Location{Type: "nfs", Mount: "nfs1"})
 }
@@ -181,10 +185,11 @@ func NoPrepare() Option { return func(c *config) { c.noPrepare = true } }
 // NoEvents makes Watch fail with errors.ErrUnsupported.
 func NoEvents() Option { return func(c *config) { c.noEvents = true } }
 
-// LostEvents lets watches begin, and no event come of them; false ends that.
+// LostEvents says whether events are lost: then Watch succeeds, and its channel
+// never receives.
 func LostEvents(lost bool) Option { return func(c *config) { c.lost = lost } }
 
-// LateEvents makes events come so much later than the change.
+// LateEvents makes each event come that long after the change.
 func LateEvents(by time.Duration) Option { return func(c *config) { c.late = by } }
 
 // view is the disk as a process sees it.

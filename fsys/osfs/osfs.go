@@ -18,9 +18,9 @@
 // by programs that the process starts. On Linux it takes no permission to read
 // the directory (O_PATH), only to list it; systems that have O_SEARCH are asked
 // for that if reading is not allowed, and on the others (OpenBSD, NetBSD,
-// DragonFly, AIX) it is an error. Windows goes by the path, always, and has no
-// [fsys.Opener]: but there, a directory in which a file is open is neither moved
-// nor removed.
+// DragonFly, AIX) it is an error. On Windows there is no [fsys.Opener], and each
+// operation goes by the path. But a directory in which a file is open cannot be
+// moved or removed there.
 //
 // # Witness
 //
@@ -52,11 +52,11 @@ const TempPrefix = ".dirlock-"
 
 // New returns the real file system. All values are equal.
 //
-// Its directories are also an [fsys.Maker], an [fsys.Witnesser], an
-// [fsys.Localizer], an [fsys.Watcher] and an [fsys.Sweeper]; on Unix an [fsys.Opener], and on Linux an
-// [fsys.Preparer]. What a file system can do is found out when it is first
-// needed. A directory remembers it for as long as its name leads to that file
-// system.
+// A directory is also an [fsys.Maker], [fsys.Witnesser], [fsys.Localizer],
+// [fsys.Watcher] and [fsys.Sweeper]; on Unix an [fsys.Opener] and [fsys.Peeker],
+// and its files are [fsys.Inheritor]s; on Linux it is an [fsys.Preparer]. What a
+// file system can do is found out when it is first needed. A directory remembers
+// it for as long as its name leads to that file system.
 func New() fsys.FS { return osFS{} }
 
 type osFS struct{}
