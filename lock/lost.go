@@ -25,9 +25,9 @@ const (
 // Lost returns a channel that is closed when this handle finds that it has lost
 // the lock that it holds now: its file was removed, replaced or written to, or
 // the directory was removed. On a local file system with events that takes some
-// milliseconds, and two minutes or so if the event gets lost. Otherwise, and with
-// [WithoutEvents], it takes a second or so, or as long as the file system takes to
-// show the change. What the lock protects may have another user by then: stop.
+// milliseconds, and two minutes at most if the event gets lost. Otherwise, and with
+// [WithoutEvents], it takes a second at most, or as long as the file system takes
+// to show the change. What the lock protects may have another user by then: stop.
 //
 // A directory that is only moved takes its lock along, and nothing is lost.
 //

@@ -117,7 +117,7 @@ func WithRand(r io.Reader) Option {
 // long each time, at last about every longest. The default is 1 ms and 100 ms.
 // Either is 1 ms at least and an hour at most, whatever is given, and longest is
 // no less than shortest. Where so many wait that the system has no events left,
-// the looks become rarer still: about every 45 s in the end, if longest is less.
+// the looks become rarer still: up to 45 s apart in the end, if longest is less.
 // WithPolling does not change how often [DirLock.Lost] looks.
 func WithPolling(shortest, longest time.Duration) Option {
 	bound := func(d time.Duration) time.Duration { return min(max(d, time.Millisecond), time.Hour) }
