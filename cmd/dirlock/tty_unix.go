@@ -25,5 +25,9 @@ func terminalWidth(f *os.File) (int, bool) {
 // another job has it now.
 func inBackgroundOf(f *os.File) bool {
 	foreground, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
-	return err == nil && foreground != unix.Getpgrp()
+	if err != nil {
+		return false
+	}
+	own, err := unix.Getpgid(0)
+	return err == nil && foreground != own
 }
