@@ -66,6 +66,11 @@ func TestPermissionHints(t *testing.T) {
 			require.NoError(t, os.Chmod(dir, 0o755))
 			cmd := exec.Command(program, "run", "-n", c.make(dir), "true")
 			cmd.Dir = "/"
+			// Where coverage is measured, this user has to write it down, too.
+			cover := dir + "/cover"
+			require.NoError(t, os.Mkdir(cover, 0o777))
+			require.NoError(t, os.Chmod(cover, 0o777))
+			cmd.Env = append(cmd.Environ(), "GOCOVERDIR="+cover)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
 			out, _ := cmd.CombinedOutput()
 			require.Equal(t, exitCannotWrite, cmd.ProcessState.ExitCode(), "%s", out)
