@@ -118,13 +118,16 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 		return nil, look{}, nil, err
 	}
 	h, blocker, events, err := l.tryOnce(ctx, waiting, expectFree)
-	for n := 0; l.mkdir && errors.Is(err, fs.ErrNotExist); n++ {
-		if n == maxAttempts { // somebody had the directory a moment ago, each time
-			return nil, look{gone: true}, events, nil
-		}
+	vanished := false
+	for n := 0; l.mkdir && errors.Is(err, fs.ErrNotExist) && n < maxAttempts; n++ {
+		vanished = false
 		if err = fsys.Mkdir(l.named); err == nil {
 			h, blocker, events, err = l.tryOnce(ctx, waiting, expectFree)
+			vanished = errors.Is(err, fs.ErrNotExist)
 		}
+	}
+	if vanished { // somebody had the directory a moment ago, each time
+		return nil, look{gone: true}, events, nil
 	}
 	return h, blocker, events, err
 }

@@ -3,6 +3,7 @@ package lock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/dirlock/dirlock/fsys/fsystest"
 	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/fsys/osfs"
+	"github.com/dirlock/dirlock/internal/testutil/wine"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 	"github.com/dirlock/dirlock/proc/proctest"
@@ -72,7 +74,7 @@ func TestNameInMessages(t *testing.T) {
 	dir := t.TempDir()
 	l := lock.New(dir, lock.WithName("gc"))
 	require.Equal(t, "lock gc of "+dir, l.String())
-	require.Equal(t, `lock.New("`+dir+`", lock.WithName("gc"))`, l.GoString())
+	require.Equal(t, fmt.Sprintf(`lock.New(%q, lock.WithName("gc"))`, dir), l.GoString())
 	require.NoError(t, l.Lock())
 	var held *lock.HeldError
 	require.ErrorAs(t, l.LockNow(), &held)
@@ -116,9 +118,14 @@ func TestNamesKeepAbilities(t *testing.T) {
 		"memory": func() (fsys.FS, string) { return memfs.New(dirPath), dirPath },
 	} {
 		t.Run(name, func(t *testing.T) {
+			skip := map[string]string{"errors": paths, "hostile names": paths, "prepare": paths, "watch": paths}
+			if wine.Here() {
+				const open = "wine: version 8 does not remove or replace a file that is open"
+				skip["replace"], skip["replace is atomic"] = open, open
+			}
 			fsystest.Run(t, fsystest.Backend{
 				New:  func() (fsys.FS, string) { fs, dir := f(); return lock.Prefixed(fs, "gc."), dir },
-				Skip: map[string]string{"errors": paths, "hostile names": paths, "prepare": paths, "watch": paths},
+				Skip: skip,
 			})
 		})
 	}
@@ -193,6 +200,7 @@ func TestNamesHaveLinesOfTheirOwn(t *testing.T) {
 
 // Breaking the lock of one name leaves the others.
 func TestBreakNamed(t *testing.T) {
+	wine.Skip(t, "version 8 does not remove or replace a file that is open")
 	dir := t.TempDir()
 	gc, plain := lock.New(dir, lock.WithName("gc")), lock.New(dir)
 	require.NoError(t, gc.Lock())
