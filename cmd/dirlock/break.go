@@ -82,7 +82,7 @@ func noOwner(dir string) error {
 	if err != nil {
 		return err
 	}
-	switch st, level := stateOf(s); st {
+	switch st, level := s.State(); st {
 	case free, stale:
 		usage.hint = "the lock can be had: there is nothing to break"
 	case unreadable:
@@ -96,7 +96,7 @@ func noOwner(dir string) error {
 // breakNothing is the error if none of the owners was to be broken.
 func breakNothing(l *lock.DirLock, err error) error {
 	if s, statusErr := l.Status(); statusErr == nil {
-		if st, level := stateOf(s); st == unreadable {
+		if st, level := s.State(); st == unreadable {
 			return level.Err
 		}
 	}

@@ -99,6 +99,6 @@ func forgeUnknown(t *testing.T, dir, id string) bool {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "L0"), []byte(forged), 0o644))
 	s, err := l.Status()
 	require.NoError(t, err)
-	st, _ := stateOf(s)
+	st, _ := s.State()
 	return st == held
 }

@@ -251,10 +251,10 @@ func atoi(t *testing.T, s string) int {
 }
 
 // stateIs looks at a directory.
-func stateIs(t *testing.T, dir string, want state) {
+func stateIs(t *testing.T, dir string, want lock.State) {
 	t.Helper()
 	s, err := lock.New(dir).Status()
 	require.NoError(t, err)
-	got, _ := stateOf(s)
+	got, _ := s.State()
 	require.Equal(t, want, got)
 }

@@ -218,7 +218,7 @@ func TestBlockedStderr(t *testing.T) {
 		require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
 		_, _ = cmd.Process.Wait() // and not for what is written
 		_ = in.Close()
-		stateIs(t, dir, state(map[bool]int{true: 1}[held]))
+		stateIs(t, dir, lock.State(map[bool]int{true: 1}[held]))
 		if held {
 			require.NoError(t, l.Unlock())
 		}

@@ -15,17 +15,13 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// Its value is the exit status of "dirlock status".
-type state = lock.State
-
+// The states of a lock. Their values are the exit status of "dirlock status".
 const (
 	free       = lock.Free
 	held       = lock.Held
 	stale      = lock.Stale
 	unreadable = lock.Unreadable
 )
-
-func stateOf(s lock.Status) (state, lock.Level) { return s.State() }
 
 func newStatus() *cobra.Command {
 	var asJSON, quiet, watch bool
@@ -88,7 +84,7 @@ the answer at any moment: to do something under the lock, use "dirlock run".`,
 func showStatus(out io.Writer, dir string, asJSON, quiet bool) (int, error) {
 	s, err := newLockOf(dir).Status()
 	if err == nil {
-		st, _ := stateOf(s)
+		st, _ := s.State()
 		return int(st), show(out, s, asJSON, quiet)
 	}
 	code, text, hint := outcome(err)
@@ -166,7 +162,7 @@ func report(s lock.Status, now time.Time) string {
 // summary says in one line what a status amounts to.
 func summary(s lock.Status, now time.Time) string {
 	dir := printable(s.Dir)
-	st, level := stateOf(s)
+	st, level := s.State()
 	switch st {
 	case free:
 		return dir + " is free"
@@ -291,7 +287,7 @@ type jsonOwner struct {
 }
 
 func toJSON(s lock.Status, now time.Time) jsonStatus {
-	st, _ := stateOf(s)
+	st, _ := s.State()
 	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
 	for _, level := range s.Levels {
 		l := jsonLevel{Level: level.N, Path: level.Path, State: levelState(level), Reason: level.Reason}

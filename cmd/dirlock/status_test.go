@@ -49,7 +49,7 @@ func TestGolden(t *testing.T) {
 	dead := level(0, owner, proc.Dead, "no process has this PID")
 
 	for name, c := range map[string]struct {
-		state  state
+		state  lock.State
 		levels []lock.Level
 	}{
 		"free":       {free, nil},
@@ -65,7 +65,7 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lock.Status{Dir: "/d", Levels: c.levels}
-			got, _ := stateOf(s)
+			got, _ := s.State()
 			require.Equal(t, c.state, got)
 
 			local := time.Local

@@ -52,7 +52,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	if err != nil {
 		return err
 	}
-	if st, level := stateOf(s); st != held {
+	if st, level := s.State(); st != held {
 		return freeOrError(st, level)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,7 +79,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 		select {
 		case a := <-done:
 			w.stop()
-			st, level := stateOf(a.Status)
+			st, level := a.Status.State()
 			switch {
 			case errors.Is(a.err, context.DeadlineExceeded):
 				return stillHeld(a.Status, timeout.d, conflict, quiet)
@@ -99,7 +99,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 }
 
 // freeOrError is the end of the waiting: nobody can wait for an unreadable file.
-func freeOrError(st state, level lock.Level) error {
+func freeOrError(st lock.State, level lock.Level) error {
 	if st == unreadable {
 		return level.Err
 	}
@@ -112,7 +112,7 @@ func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) er
 		return exitError{code: conflict}
 	}
 	text := summary(s, time.Now())
-	if st, _ := stateOf(s); st != held {
+	if st, _ := s.State(); st != held {
 		text = printable(s.Dir) + " was held until just now" // or else we would have it
 	}
 	if waited > 0 {

@@ -33,7 +33,7 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 		return w
 	}
 	if s, err := status(); err == nil {
-		if st, _ := stateOf(s); st == held {
+		if st, _ := s.State(); st == held {
 			complain("waiting: "+summary(s, time.Now()), "")
 		}
 	}
@@ -77,7 +77,7 @@ func (w *waiting) over(width int) string {
 func (w *waiting) line(s lock.Status, now time.Time, room int) string {
 	begin := fmt.Sprintf("dirlock: waiting %s for ", now.Sub(w.start).Truncate(time.Second))
 	dir := printable(s.Dir)
-	st, level := stateOf(s)
+	st, level := s.State()
 	if st != held {
 		return begin + shorten(dir, room-len(begin))
 	}
