@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,11 +106,11 @@ func TestSystemCalls(t *testing.T) {
 		// opens it, once: which it is, and by which mount. It stays open while the
 		// lock is held.
 		open   = "openat statx "
-		create = "openat flock pwrite64 fstat linkat" // unnamed, locked, filled, its identity and mode, named
-		held   = "openat fstat read close"            // fstat: that it is a file, and how long
-		let    = "openat fstat read flock close"      // no writer has it locked; a reader?
-		absent = "openat"                             // a look at nothing
-		intact = "newfstatat pread64"                 // the name, the content
+		create = "openat F_OFD_SETLK pwrite64 fstat linkat"  // unnamed, locked, filled, its identity and mode, named
+		held   = "openat fstat read F_OFD_GETLK close"       // fstat: that it is a file, and how long
+		let    = "openat fstat read F_OFD_GETLK flock close" // no writer has it locked; a reader?
+		absent = "openat"                                    // a look at nothing
+		intact = "newfstatat pread64"                        // the name, the content
 	)
 	for name, want := range map[string]string{
 		"lock and unlock": open + create + " " + intact + " unlinkat close close",
@@ -145,8 +146,8 @@ func TestSystemCalls(t *testing.T) {
 			require.True(t, ok)
 			var got []string
 			for _, m := range callName.FindAllStringSubmatch(between, -1) {
-				if !ofRuntime.MatchString(m[1]) {
-					got = append(got, m[1])
+				if name := cmp.Or(m[2], m[1]); !ofRuntime.MatchString(name) {
+					got = append(got, name)
 				}
 			}
 			if got := strings.Join(got[:len(got)-1], " "); got != want {
@@ -156,8 +157,9 @@ func TestSystemCalls(t *testing.T) {
 	}
 }
 
-// callName finds the calls in a trace, but not their resumption.
-var callName = regexp.MustCompile(`(?m)^\d+ +(\w+)\(`)
+// callName finds the calls in a trace, but not their resumption. Those of fcntl
+// that are about locks go by their commands.
+var callName = regexp.MustCompile(`(?m)^\d+ +(\w+)\((?:\d+, (F_OFD_\w+))?`)
 
 // ofRuntime are the calls of Go's scheduler and memory.
 var ofRuntime = regexp.MustCompile(`^(epoll_.*|eventfd.*|fcntl|mmap|write)$`)

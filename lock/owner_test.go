@@ -52,6 +52,18 @@ func TestRecordFormat(t *testing.T) {
 	require.Equal(t, someOwner, o)
 }
 
+// Earlier versions look for a lock of another kind as the witness. They must find
+// neither the promise of one nor a place in which its absence says something.
+func TestRecordOfWriteLock(t *testing.T) {
+	o := someOwner
+	o.WriteLock, o.Mount, o.Type, o.Direct = true, "2049", "ext4", true
+	record := strings.Replace(someRecord, "witness yes\nlocal yes\n", "writelock yes\nplace local\nmount 2049\ntype ext4\ndirect yes\n", 1)
+	require.Equal(t, record, string(lock.AppendRecord(nil, o)))
+	parsed, err := lock.ParseRecord([]byte(record))
+	require.NoError(t, err)
+	require.Equal(t, o, parsed)
+}
+
 // Earlier ones left the last zeros of the time out.
 func TestRecordTimeOfAnyLength(t *testing.T) {
 	for _, since := range []string{"03.25", "03.250", "03.250000000"} {

@@ -23,9 +23,8 @@ import (
 //	user alice
 //	label nightly, to tape
 //	since 2026-11-23T07:12:03.250000000Z
-//	witness yes
 //	writelock yes
-//	local yes
+//	place local
 //	mount 2049
 //	type ext4
 //	direct yes
@@ -72,14 +71,21 @@ func fixedLines(o Owner) (head, tail []byte) {
 	head = appendField(head, "command", printable(o.Command))
 	head = appendField(head, "user", printable(o.User))
 	head = appendField(head, "label", printable(o.Label))
-	if o.Witness {
-		tail = appendField(tail, "witness", "yes")
-	}
-	if o.WriteLock {
+	switch {
+	case o.WriteLock:
+		// Earlier versions look for another lock, as the promise of a witness, and
+		// would miss it. For them this is a record without one, and of no place.
 		tail = appendField(tail, "writelock", "yes")
-	}
-	if o.Local {
-		tail = appendField(tail, "local", "yes")
+		if o.Local {
+			tail = appendField(tail, "place", "local")
+		}
+	default:
+		if o.Witness {
+			tail = appendField(tail, "witness", "yes")
+		}
+		if o.Local {
+			tail = appendField(tail, "local", "yes")
+		}
 	}
 	tail = appendField(tail, "mount", o.Mount)
 	tail = appendField(tail, "type", o.Type)
@@ -231,6 +237,9 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Local = value == "yes"
 	case "writelock":
 		o.WriteLock = value == "yes"
+		o.Witness = o.Witness || o.WriteLock
+	case "place":
+		o.Local = value == "local"
 	case "mount":
 		o.Mount = value
 	case "type":

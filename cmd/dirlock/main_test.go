@@ -182,7 +182,7 @@ func scriptUnknown(ts *testscript.TestScript, neg bool, args []string) {
 // namespace, for whose life no kernel vouches.
 func unknownRecord(record string, o lock.Owner) string {
 	record = strings.Replace(record, "namespace "+o.Namespace, "namespace 1", 1)
-	return strings.Replace(record, "witness yes\n", "", 1)
+	return strings.NewReplacer("witness yes\n", "", "writelock yes\n", "").Replace(record)
 }
 
 // process is a command that a test talks to.

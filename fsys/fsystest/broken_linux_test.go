@@ -31,7 +31,7 @@ func (d exclusiveDir) Read(name string) (fsys.Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	fd, err := unix.Open(d.Path()+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(d.Path()+"/"+name, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return s, nil
 	}
@@ -40,7 +40,7 @@ func (d exclusiveDir) Read(name string) (fsys.Snapshot, error) {
 	}
 	defer unix.Close(fd)
 	s.Witness = fsys.Free
-	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}) != nil {
 		s.Witness = fsys.Held
 	}
 	meanwhile()

@@ -11,21 +11,24 @@ import (
 // On network file systems it would be the server's, with a meaning of its own:
 // there it is not used.
 
-// lockNew takes a flock, for versions of dirlock that look for that alone, and
-// the write lock, if it is to be strong.
+// lockNew takes the write lock, if it is to be strong. If that cannot be had, it
+// takes a flock, and says why.
 func lockNew(fd int, strong bool) (fsys.Witness, error) {
+	var missing error
+	if strong {
+		l := unix.Flock_t{Type: unix.F_WRLCK}
+		missing = uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l) })
+		if missing == nil {
+			return fsys.Held, nil
+		}
+		if !lacksLocks(missing) {
+			return fsys.NoWitness, missing
+		}
+	}
 	if err := flock(fd, lockExclusive); err != nil {
 		return fsys.NoWitness, err
 	}
-	if !strong {
-		return fsys.HeldWeakly, nil
-	}
-	l := unix.Flock_t{Type: unix.F_WRLCK}
-	err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l) })
-	if err != nil {
-		return fsys.HeldWeakly, err
-	}
-	return fsys.Held, nil
+	return fsys.HeldWeakly, missing
 }
 
 // probe asks whether a read lock could be had, and takes none.

@@ -133,8 +133,7 @@ func (d *dir) sweepFile(name string) error {
 	if !isRegular(&st) {
 		return fsys.ErrNotRegular
 	}
-	// If it is free we have it locked now: its creator, if it comes to that only
-	// now, will notice.
+	// A creator that comes to lock it only now will find the name gone.
 	if probe(fd, known.Local) != fsys.Free {
 		return nil
 	}

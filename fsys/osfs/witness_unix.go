@@ -30,6 +30,10 @@ func (f *osFile) takeWitness() error {
 	}
 	f.locked, err = lockNew(f.fd, known.Local && (!asked || promised == fsys.Held))
 	switch {
+	case err == nil && !asked && f.locked == fsys.Held:
+		// It is not known yet whether others see that. If not, they may see this.
+		_, _ = lockNew(f.fd, false)
+		return nil
 	case err == nil:
 		return nil
 	case err == unix.EWOULDBLOCK:
