@@ -25,6 +25,7 @@ var (
 	_ fsys.Watcher   = prefixed{}
 	_ fsys.Preparer  = prefixed{}
 	_ fsys.Opener    = prefixed{}
+	_ fsys.Nester    = prefixed{}
 	_ fsys.OpenDir   = prefixedOpen{}
 	_ fsys.Inheritor = prefixedFile{}
 	_ fsys.Prepared  = prefixedPrepared{}
@@ -79,6 +80,17 @@ func (p prefixed) List(prefix string) ([]string, error) {
 	}
 	return names, err
 }
+
+// MakeDir implements [fsys.Nester].
+func (p prefixed) MakeDir(name string) error { return fsys.MakeDir(p.Dir, p.prefix+name) }
+
+// OpenDir implements [fsys.Nester]. The names in that directory have no prefix.
+func (p prefixed) OpenDir(name string) (fsys.Subdir, error) {
+	return fsys.OpenSubdir(p.Dir, p.prefix+name)
+}
+
+// RemoveDir implements [fsys.Nester].
+func (p prefixed) RemoveDir(name string) error { return fsys.RemoveDir(p.Dir, p.prefix+name) }
 
 // Watch implements [fsys.Watcher].
 func (p prefixed) Watch(name string) (changed <-chan struct{}, stop func(), err error) {

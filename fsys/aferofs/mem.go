@@ -274,7 +274,10 @@ func (d *memDir) lookup(path string, buf []byte) (file *mem.FileData, n int, err
 	if err != nil {
 		return nil, 0, err
 	}
-	if !info.Mode().IsRegular() || info.IsDir() {
+	if info.IsDir() {
+		return nil, 0, fsys.ErrDirectory
+	}
+	if !info.Mode().IsRegular() {
 		return nil, 0, fsys.ErrNotRegular
 	}
 	f, err := d.afs.Open(path)

@@ -829,7 +829,7 @@ func (d followDir) Unwrap() fsys.Dir { return d.Dir }
 
 func (d followDir) Read(name string) (fsys.Snapshot, error) {
 	s, err := d.Dir.Read(name)
-	if errors.Is(err, fsys.ErrNotRegular) {
+	if errors.Is(err, fsys.ErrNotRegular) && !errors.Is(err, fsys.ErrDirectory) {
 		s.Data, err = os.ReadFile(filepath.Join(d.Path(), name))
 	}
 	return s, err

@@ -197,6 +197,8 @@ func (d dir) Read(name string) (fsys.Snapshot, error) {
 		switch {
 		case file == nil:
 			return fs.ErrNotExist
+		case file.mode.IsDir():
+			return fsys.ErrDirectory
 		case !file.mode.IsRegular():
 			return fsys.ErrNotRegular
 		}

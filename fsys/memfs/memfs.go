@@ -116,14 +116,15 @@ type Op struct {
 	Process proc.Table
 	// Name is that of the method, in lower case: "create" (for CreateIn, too),
 	// "read", "replace", "remove", "list", "open", "witnesses", "locate", "watch",
-	// "prepare", "intact", "mkdir" or "close". In the middle of a Read, "witness"
+	// "prepare", "intact", "mkdir", "rmdir", "named" or "close". In the middle of a Read, "witness"
 	// comes between the data and the question for the file's witness; if that
 	// fails, the answer is [fsys.NoWitness].
 	Name string
 	// Dir is the path of the directory.
 	Dir string
 	// File is the name, or the prefix, that the operation is about: "." if it is
-	// the directory that is opened or closed, and empty if a file is closed.
+	// the directory itself that is opened or closed, and empty if a file is closed,
+	// or a directory and those above it are made.
 	File string
 	// To is the name that a file is renamed to.
 	To string
@@ -155,6 +156,7 @@ type config struct {
 	noIDs     bool
 	noReplace bool
 	noPrepare bool
+	noNesting bool
 	noEvents  bool
 	lost      bool
 	late      time.Duration
@@ -181,6 +183,9 @@ func NoReplace() Option { return func(c *config) { c.noReplace = true } }
 
 // NoPrepare makes Prepare fail with errors.ErrUnsupported.
 func NoPrepare() Option { return func(c *config) { c.noPrepare = true } }
+
+// NoNesting makes MakeDir, OpenDir and RemoveDir fail with errors.ErrUnsupported.
+func NoNesting() Option { return func(c *config) { c.noNesting = true } }
 
 // NoEvents makes Watch fail with errors.ErrUnsupported.
 func NoEvents() Option { return func(c *config) { c.noEvents = true } }

@@ -22,7 +22,11 @@ func regular(h windows.Handle) (*windows.ByHandleFileInformation, error) {
 	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
 		return nil, err
 	}
-	if info.FileAttributes&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_REPARSE_POINT) != 0 {
+	switch info.FileAttributes & (windows.FILE_ATTRIBUTE_DIRECTORY | windows.FILE_ATTRIBUTE_REPARSE_POINT) {
+	case 0:
+	case windows.FILE_ATTRIBUTE_DIRECTORY:
+		return nil, fsys.ErrDirectory
+	default:
 		return nil, fsys.ErrNotRegular
 	}
 	return &info, nil

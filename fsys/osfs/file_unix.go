@@ -128,7 +128,7 @@ func (f *osFile) sameData(d *dir, name string) (bool, error) {
 	switch err {
 	case nil:
 		return string(s.Data) == f.data, nil
-	case unix.ENOENT, unix.ENOTDIR, fsys.ErrNotRegular:
+	case unix.ENOENT, unix.ENOTDIR, fsys.ErrNotRegular, fsys.ErrDirectory:
 		return false, nil
 	case unix.EACCES: // Our own can be read.
 		return false, nil

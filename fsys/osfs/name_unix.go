@@ -71,10 +71,10 @@ func (n *named) Open() (fsys.OpenDir, error) {
 func (n *named) open() (*dir, error) {
 	fd, err := -1, error(unix.ENOENT)
 	if !n.lost {
-		fd, err = openDirectory(n.path)
+		fd, err = openDirectory(unix.AT_FDCWD, n.path, 0)
 	}
 	if err != nil && n.relative != "" && n.stillThere() {
-		fd, err = openDirectory(n.relative)
+		fd, err = openDirectory(unix.AT_FDCWD, n.relative, 0)
 	}
 	if err != nil {
 		return nil, err

@@ -21,11 +21,11 @@ var search = map[string]int{
 
 // openDirectory opens it for reading, or, if that is not allowed, for finding
 // what is in it.
-func openDirectory(path string) (int, error) {
-	const flags = unix.O_DIRECTORY | unix.O_NONBLOCK
-	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|flags, 0)
+func openDirectory(at int, path string, flags int) (int, error) {
+	flags |= unix.O_DIRECTORY | unix.O_NONBLOCK
+	fd, err := openat(at, path, unix.O_RDONLY|flags, 0)
 	if err == unix.EACCES && search != 0 {
-		fd, err = openat(unix.AT_FDCWD, path, search|flags, 0)
+		fd, err = openat(at, path, search|flags, 0)
 	}
 	return fd, err
 }

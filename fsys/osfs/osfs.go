@@ -53,7 +53,7 @@ const TempPrefix = ".dirlock-"
 // New returns the real file system. All values are equal.
 //
 // A directory is also an [fsys.Maker], [fsys.Witnesser], [fsys.Localizer],
-// [fsys.Watcher] and [fsys.Sweeper]; on Unix an [fsys.Opener] and [fsys.Peeker],
+// [fsys.Watcher], [fsys.Sweeper] and [fsys.Nester]; on Unix an [fsys.Opener] and [fsys.Peeker],
 // and its files are [fsys.Inheritor]s; on Linux it is an [fsys.Preparer]. What a
 // file system can do is found out when it is first needed. A directory remembers
 // it for as long as its name leads to that file system.

@@ -35,3 +35,9 @@ func (d *dir) entries() (*os.File, error)               { return nil, errors.Err
 func (d *dir) witnesses() (fsys.Witness, error)         { return 0, errors.ErrUnsupported }
 func (d *dir) locate() (facts, error)                   { return facts{}, errors.ErrUnsupported }
 func (d *dir) sweepFile(string) error                   { return errors.ErrUnsupported }
+
+func (d *dir) makeDir(string) error                  { return errors.ErrUnsupported }
+func (d *dir) openDir(string) (*dir, error)          { return nil, errors.ErrUnsupported }
+func (d *dir) removeDir(string) error                { return errors.ErrUnsupported }
+func (d *dir) stillNamed(string, *dir) (bool, error) { return false, errors.ErrUnsupported }
+func missingDir(err error) error                     { return err }

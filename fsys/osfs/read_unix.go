@@ -74,9 +74,16 @@ func (d *dir) openToLook(name string) (int, error) {
 func (d *dir) openError(name string, err error) error {
 	var st unix.Stat_t
 	if fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && !isRegular(&st) {
-		return fsys.ErrNotRegular
+		return notRegular(&st)
 	}
 	return err
+}
+
+func notRegular(st *unix.Stat_t) error {
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return fsys.ErrDirectory
+	}
+	return fsys.ErrNotRegular
 }
 
 // look reads an open file. local says whether it is in a local directory.
@@ -86,7 +93,7 @@ func look(fd int, local bool) (s fsys.Snapshot, err error) {
 		return s, err
 	}
 	if !isRegular(&st) {
-		return s, fsys.ErrNotRegular
+		return s, notRegular(&st)
 	}
 	// The size is believed: a second read to see the end would cost as much as
 	// the first one. Some file systems do not know it, and say 0.

@@ -61,6 +61,8 @@ var (
 	_ fsys.Watcher   = (*dir)(nil)
 	_ fsys.Sweeper   = (*dir)(nil)
 	_ fsys.Preparer  = (*dir)(nil)
+	_ fsys.Nester    = (*dir)(nil)
+	_ fsys.Subdir    = subdir{}
 )
 
 // Open opens the directory if base can.
@@ -199,3 +201,45 @@ func (f *file) Close() error {
 	}
 	return f.File.Close()
 }
+
+func (d *dir) MakeDir(name string) error {
+	if err := d.step("mkdir", name); err != nil {
+		return err
+	}
+	return fsys.MakeDir(d.Dir, name)
+}
+
+func (d *dir) RemoveDir(name string) error {
+	if err := d.step("rmdir", name); err != nil {
+		return err
+	}
+	return fsys.RemoveDir(d.Dir, name)
+}
+
+func (d *dir) OpenDir(name string) (fsys.Subdir, error) {
+	if err := d.step("open", name); err != nil {
+		return nil, err
+	}
+	s, err := fsys.OpenSubdir(d.Dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return subdir{&dir{s, d.before}, d, s, name}, nil
+}
+
+// subdir is a directory in another one.
+type subdir struct {
+	*dir
+	parent *dir
+	sub    fsys.Subdir
+	name   string
+}
+
+func (s subdir) Named() (bool, error) {
+	if err := s.parent.step("named", s.name); err != nil {
+		return false, err
+	}
+	return s.sub.Named()
+}
+
+func (s subdir) Close() error { return errors.Join(s.step("close", "."), s.sub.Close()) }
