@@ -40,6 +40,9 @@ func (v *visit) look(level int) (look, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		r.gone = true
 		return r, nil
+	case errors.Is(err, fsys.ErrDirectory) && level == 0:
+		r.verdict = unknown(17, "L0 is a directory: a later version of dirlock shares the lock between several processes")
+		return r, nil
 	case errors.Is(err, fsys.ErrNotRegular):
 		return r, v.recordError(level, fsys.ErrNotRegular)
 	case errors.Is(err, fsys.ErrBusy):
