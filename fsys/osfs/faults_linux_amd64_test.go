@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -119,6 +120,30 @@ func TestLocksAreMissing(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, fsys.HeldWeakly, s.Witness)
 		}, fault{call: unix.SYS_FCNTL, cmd: cmd, err: unix.EINVAL})
+	}
+}
+
+// A sandbox that forbids one of the questions must not make a file look free.
+func TestQuestionsAreRefused(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EINVAL, unix.EPERM, unix.ENOSYS} {
+		for _, local := range []bool{true, false} {
+			d := openDir(t, t.TempDir())
+			osfs.SetLocal(d, local)
+			witnesses(t, d)
+			f, err := d.Create("L0", []byte("x"))
+			require.NoError(t, err)
+			for _, x := range []fault{
+				{call: unix.SYS_FCNTL, cmd: unix.F_OFD_GETLK, err: errno},
+				{call: unix.SYS_FLOCK, err: errno},
+			} {
+				withFaults(t, func() {
+					s, err := d.Read("L0")
+					require.NoError(t, err)
+					require.NotEqual(t, fsys.Free, s.Witness, "%v", x)
+				}, x)
+			}
+			require.NoError(t, f.Close())
+		}
 	}
 }
 

@@ -31,14 +31,20 @@ func lockNew(fd int, strong bool) (fsys.Witness, error) {
 	return fsys.HeldWeakly, missing
 }
 
-// probe asks whether a read lock could be had, and takes none.
+// probe asks whether a read lock could be had, and takes none. Where that
+// question is refused, as a sandbox can, nobody can tell that the file is free.
 func probe(fd int, strong bool) fsys.Witness {
-	if strong {
-		l := unix.Flock_t{Type: unix.F_RDLCK}
-		err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
-		if err == nil && l.Type == unix.F_WRLCK {
-			return fsys.Held
-		}
+	if !strong {
+		return probeFlock(fd)
 	}
-	return probeFlock(fd)
+	l := unix.Flock_t{Type: unix.F_RDLCK}
+	err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
+	if err == nil && l.Type == unix.F_WRLCK {
+		return fsys.Held
+	}
+	weak := probeFlock(fd)
+	if err != nil && weak == fsys.Free {
+		return fsys.NoWitness
+	}
+	return weak
 }
