@@ -89,6 +89,11 @@ wine: ## run the tests for Windows under wine
 filesystems: ## check the file systems that can be mounted here (root; 3 minutes)
 	scripts/filesystems
 
+.PHONY: vms
+vms: ## try NFS, power cuts and more in virtual machines (Debian; VMS="-run contention" for a part)
+	scripts/apt vms
+	$(GO) run ./internal/testutil/vms $(VMS)
+
 .PHONY: explore
 explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m

@@ -1,0 +1,91 @@
+// Command vms is a laboratory of virtual machines: it starts some, with kernels and
+// programs from packages of Debian, and tries in them what cannot be tried on one
+// machine, such as a network file system or a power cut.
+//
+//	go run ./internal/testutil/vms -run nfs,power
+//
+// It needs Debian and qemu, and no KVM: everything is emulated. The guests are
+// joined by unix sockets, and nothing touches the network of the host. Packages
+// are downloaded by apt, unpacked and not installed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var o labOptions
+	cache, _ := os.UserCacheDir()
+	names := flag.String("run", strings.Join(scenarioNames(), ","), "which `scenarios`, separated by commas")
+	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "dirlock-vms"), "`directory` for downloads")
+	flag.StringVar(&o.dir, "dir", "", "`directory` for logs and disks, kept (default: a temporary one)")
+	flag.DurationVar(&o.torture, "torture", time.Minute, "how long each contention takes")
+	flag.IntVar(&o.cycles, "cycles", 30, "how many power cuts")
+	limit := flag.Duration("limit", 90*time.Minute, "how long all of it may take")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *limit)
+	defer cancel()
+	if err := run(ctx, o, strings.Split(*names, ",")); err != nil {
+		fmt.Fprintln(os.Stderr, "vms:", err)
+		os.Exit(1)
+	}
+}
+
+// scenario is one part of the lab. It reports rows, and panics with a failure if
+// it cannot go on.
+type scenario struct {
+	name string
+	run  func(*lab)
+}
+
+var scenarios = []scenario{
+	{"contention", (*lab).nfsContention},
+}
+
+func scenarioNames() (names []string) {
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func run(ctx context.Context, o labOptions, names []string) (err error) {
+	for _, n := range names {
+		if !slices.Contains(scenarioNames(), n) {
+			return fmt.Errorf("no scenario %s: there are %s", n, strings.Join(scenarioNames(), ", "))
+		}
+	}
+	l, err := newLab(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	for _, s := range scenarios {
+		if !slices.Contains(names, s.name) {
+			continue
+		}
+		start := time.Now()
+		l.section = s.name
+		err = errors.Join(err, l.guarded(s.run))
+		l.downAll()
+		fmt.Printf("=== %s: %v\n", s.name, time.Since(start).Round(time.Second))
+	}
+	fmt.Print(l.table())
+	if n := l.failures(); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d of %d went wrong", n, len(l.rows)))
+	}
+	return err
+}
