@@ -16,6 +16,7 @@ type self struct {
 	identity   Owner // what they are made of
 	written    Owner // what they say
 	head, tail []byte
+	size       int // of a record
 }
 
 // ready is what was made ready for the next level file of ours, while there was
@@ -41,7 +42,7 @@ func (l *DirLock) newRecord(dir fsys.Dir) (Owner, []byte, error) {
 	o := l.self.written
 	o.ID = id
 	o.Since = recordTime(l.now())
-	return o, appendRecordParts(make([]byte, 0, maxRecord), l.self.head, l.self.tail, o), nil
+	return o, appendRecordParts(make([]byte, 0, l.self.size), l.self.head, l.self.tail, o), nil
 }
 
 // identify finds out who we are in a directory, for newRecord.
@@ -74,9 +75,11 @@ func (l *DirLock) identify(dir fsys.Dir) error {
 	// we are from now on: without the parts that do not fit in.
 	s := self{identity: o}
 	o.ID, o.Since = strings.Repeat("0", idLen), l.now()
-	if s.written, err = parseRecord(appendRecord(nil, o)); err != nil {
+	record := appendRecord(nil, o)
+	if s.written, err = parseRecord(record); err != nil {
 		return fmt.Errorf("own record: %w", err)
 	}
+	s.size = len(record)
 	s.head, s.tail = fixedLines(o)
 	l.self = s
 	return nil
