@@ -47,27 +47,59 @@ func TestProcessFaults(t *testing.T) {
 	if err != nil {
 		t.Skip("needs strace: ", err)
 	}
-	for _, levels := range [][]int{nil, {0}, {0, 1}} {
-		t.Run(fmt.Sprint("stale levels ", levels), func(t *testing.T) {
-			runs := 0
-			a := startPeer(t, t.TempDir())
-			for call, errs := range faults {
-				if !*everyFault {
-					errs = errs[1:2]
-				}
-				for _, e := range errs {
-					for n := 1; ; n++ {
-						runs++
-						if !a.fail(t, strace, call, e, n, levels) {
-							break
-						}
-						require.Less(t, n, 100)
+	everyOne := func(t *testing.T, fail func(call, with string, n int) (met bool)) {
+		runs := 0
+		for call, errs := range faults {
+			if !*everyFault {
+				errs = errs[1:2]
+			}
+			for _, e := range errs {
+				for n := 1; ; n++ {
+					runs++
+					if !fail(call, e, n) {
+						break
 					}
+					require.Less(t, n, 100)
 				}
 			}
-			t.Logf("%d runs", runs)
+		}
+		t.Logf("%d runs", runs)
+	}
+	for _, levels := range [][]int{nil, {0}, {0, 1}} {
+		t.Run(fmt.Sprint("stale levels ", levels), func(t *testing.T) {
+			a := startPeer(t, t.TempDir())
+			everyOne(t, func(call, with string, n int) bool { return a.fail(t, strace, call, with, n, levels) })
 		})
 	}
+	t.Run("held by another", func(t *testing.T) {
+		a := startPeer(t, t.TempDir())
+		everyOne(t, func(call, with string, n int) bool { return a.failBesideOwner(t, strace, call, with, n) })
+	})
+}
+
+// failBesideOwner is fail where this process holds the lock.
+func (a *peer) failBesideOwner(t *testing.T, strace, call, with string, n int) (met bool) {
+	t.Helper()
+	dir := t.TempDir()
+	owner := lock.New(dir)
+	mustTry(t, owner, true)
+	what := fmt.Sprintf("%s number %d fails with %s, held by another", call, n, with)
+
+	a.must("new "+dir, "ok")
+	trace, detach := a.attach(t, strace, dir, call, with, n)
+	tried := a.do("try")
+	detach()
+	text, err := os.ReadFile(trace)
+	require.NoError(t, err)
+	met = strings.Contains(string(text), "(INJECTED)")
+
+	if tried != "false" {
+		require.True(t, met && strings.HasPrefix(tried, "error"), "%s: %s", what, tried)
+	}
+	require.Equal(t, []string{"L0"}, names(t, dir), what)
+	require.NoError(t, owner.Check(), what)
+	require.NoError(t, owner.Unlock(), what)
+	return met
 }
 
 // fail lets the n-th call of that name fail, and tells whether there was one.

@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -439,4 +440,47 @@ func TestLaterVersion(t *testing.T) {
 		require.NotContains(t, err.Error(), "future")
 		require.Equal(t, before, w.files())
 	}
+}
+
+// A climb over stale levels ends in time, unless the caller waits: then only its
+// context ends it. Whoever gives up leaves nothing, and has removed nothing.
+func TestClimbIsBounded(t *testing.T) {
+	const levels = "ssssssssssssssssssss"
+	tooLong := func(time.Time) time.Duration { return time.Hour }
+
+	w := newWorld()
+	w.set(levels)
+	before := w.files()
+	l, _ := w.handle()
+	lock.SetSince(l, tooLong)
+	mustTry(t, l, false)
+	require.Equal(t, before, w.files())
+	require.Less(t, len(w.ops), len(levels), "it climbed on")
+
+	lock.SetSince(l, func(time.Time) time.Duration { return 0 })
+	mustTry(t, l, true)
+	require.NoError(t, l.Unlock())
+	require.Empty(t, w.names())
+
+	w = newWorld()
+	w.set(levels)
+	l, _ = w.handle()
+	lock.SetSince(l, tooLong)
+	require.NoError(t, l.Lock())
+	require.Equal(t, []string{"L0"}, w.names())
+
+	w = newWorld()
+	w.set(levels)
+	before = w.files()
+	l, _ = w.handle()
+	ctx, cancel := context.WithCancel(t.Context())
+	looks := 0
+	w.probed = func(proc.Identity) {
+		if looks++; looks == 5 {
+			cancel()
+		}
+	}
+	require.ErrorIs(t, l.LockContext(ctx), context.Canceled)
+	require.Equal(t, before, w.files())
+	require.Equal(t, 5, looks, "it climbed on")
 }
