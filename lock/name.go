@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // WithName gives the lock a name: a directory has an independent lock for every
@@ -19,17 +20,22 @@ import (
 func WithName(name string) Option {
 	return func(o *options) {
 		o.name = name
-		if o.err == nil && name != "" && (len(name) > maxName || !lockName.MatchString(name) || deviceName.MatchString(name)) {
+		if o.err == nil && name != "" && (len(name) > maxName || !lockName().MatchString(name) || deviceName().MatchString(name)) {
 			o.err = fmt.Errorf("%.80q is no name of a lock: see lock.WithName", name)
 		}
 	}
 }
 
+// These are compiled when they are needed: most programs never use a name.
 var (
-	lockName   = regexp.MustCompile(`^(\.?[a-z0-9][a-z0-9_-]*)$`)
-	deviceName = regexp.MustCompile(`^(con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
-	levelFile  = regexp.MustCompile(`^(?:(\.?[a-z0-9][a-z0-9_-]*)\.)?L(0|[1-9][0-9]*)$`)
+	lockName   = lazily(`^(\.?[a-z0-9][a-z0-9_-]*)$`)
+	deviceName = lazily(`^(con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
+	levelFile  = lazily(`^(?:(\.?[a-z0-9][a-z0-9_-]*)\.)?L(0|[1-9][0-9]*)$`)
 )
+
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 const maxName = 64
 
@@ -84,7 +90,7 @@ func (l *DirLock) names() ([]string, error) {
 	}
 	var names []string
 	for _, file := range files {
-		if m := levelFile.FindStringSubmatch(file); m != nil && len(m[1]) <= maxName {
+		if m := levelFile().FindStringSubmatch(file); m != nil && len(m[1]) <= maxName {
 			names = append(names, m[1])
 		}
 	}

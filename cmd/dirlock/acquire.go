@@ -31,7 +31,7 @@ func resolve(dir string) (string, error) {
 
 // acquire returns when it holds the lock. It waits as long as the flags say, or
 // until a signal comes.
-func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
+func (f *runFlags) acquire(l *lock.DirLock, signals chan os.Signal) error {
 	start := time.Now()
 	if ok, err := l.TryLock(); ok || err != nil {
 		return err
@@ -43,6 +43,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals <-chan os.Signal) error {
 		return f.held(l, 0)
 	}
 
+	catchRareSignals(signals)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if f.wait.set {

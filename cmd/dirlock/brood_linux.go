@@ -21,15 +21,16 @@ type brood struct {
 }
 
 func newBrood(adopt bool) *brood {
-	b := &brood{changed: make(chan os.Signal, 1)}
 	if adopt {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	signal.Notify(b.changed, syscall.SIGCHLD)
-	return b
+	return &brood{changed: make(chan os.Signal, 1)}
 }
 
 func (*brood) started() {}
+
+// watch is called when changed is to tell of children that end from now on.
+func (b *brood) watch() { signal.Notify(b.changed, syscall.SIGCHLD) }
 
 func (b *brood) stop() { signal.Stop(b.changed) }
 

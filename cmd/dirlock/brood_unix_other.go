@@ -44,6 +44,8 @@ func newBrood(watch bool) *brood {
 // not be started.
 func (b *brood) started() { b.keep() }
 
+func (*brood) watch() {}
+
 func (*brood) stop() {}
 
 func (*brood) reap(...int) {}

@@ -19,7 +19,7 @@ type work struct {
 	*runFlags
 	lock    *lock.DirLock
 	dir     string
-	signals <-chan os.Signal
+	signals chan os.Signal
 
 	cmd      *exec.Cmd
 	relay    *relay
@@ -33,6 +33,7 @@ type work struct {
 func (w *work) run(command []string) error {
 	err := w.command(command)
 	unlockErr := w.lock.Unlock()
+	w.relay.stop()
 	switch {
 	case errors.Is(unlockErr, lock.ErrLost):
 		w.sayLost(unlockErr)
@@ -51,6 +52,7 @@ func (w *work) run(command []string) error {
 // the lock.
 func (w *work) runOnly(command []string) error {
 	w.close = true
+	defer func() { w.relay.stop() }()
 	return w.command(command)
 }
 
@@ -65,7 +67,6 @@ func (w *work) command(command []string) error {
 	if err := w.start(command); err != nil {
 		return err
 	}
-	defer w.relay.stop()
 	defer w.brood.stop()
 	err := w.wait()
 	if w.cmd.ProcessState == nil {
@@ -94,7 +95,6 @@ func (w *work) start(command []string) error {
 	if !w.close {
 		var err error
 		if keep, err = bequeath(w.lock, cmd); err != nil {
-			w.relay.stop()
 			return err
 		}
 	}
@@ -102,7 +102,6 @@ func (w *work) start(command []string) error {
 	keep()
 	w.brood.started()
 	if err != nil {
-		w.relay.stop()
 		return cannotRun(command, err)
 	}
 	w.cmd = cmd
@@ -119,8 +118,9 @@ func environment(l *lock.DirLock, dir string) []string {
 		envOwners+"="+strings.TrimSpace(os.Getenv(envOwners)+" "+owner.ID))
 }
 
-// watchAfter is when dirlock begins to watch the lock. A short command is over by
-// then, and Unlock finds a loss, too: it would take twice as long otherwise.
+// watchAfter is when dirlock begins to watch the lock, the children that are not
+// its own, and rare signals. A short command is over by then, and it would take
+// twice as long otherwise; Unlock finds a loss, too.
 const watchAfter = 200 * time.Millisecond
 
 // wait returns when the command has ended.
@@ -140,6 +140,9 @@ func (w *work) wait() error {
 		case <-w.brood.changed:
 			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID())
 		case <-begin.C:
+			catchRareSignals(w.signals)
+			w.brood.watch()
+			w.brood.reap(w.cmd.Process.Pid, w.relay.decoyPID()) // what ended before
 			if w.lock != nil {
 				lost = w.lock.Lost()
 			}
@@ -191,6 +194,7 @@ func (w *work) lingers() bool {
 // waitForBrood returns when the processes have ended that the command has
 // started.
 func (w *work) waitForBrood() {
+	w.brood.watch()
 	tick := time.NewTicker(time.Second) // for what is not noticed otherwise
 	defer tick.Stop()
 	said := false

@@ -44,9 +44,13 @@ is HUP or INT: nohup(1) works.
 
 Each signal reaches the command once. A key like Ctrl-C, timeout(1) and systemd
 send a signal not to dirlock alone, but to the command as well. To tell, dirlock
-has a second process in its process group that does nothing but notice signals
-("dirlock --decoy"). It holds a signal for 0.1 seconds, and passes it on if
-that process did not get it, or if the command has left the process group.
+has a second process in its process group that does nothing but notice signals:
+"signal-decoy" on Linux, "dirlock --decoy" elsewhere. dirlock holds a signal for
+0.1 seconds, and passes it on if that process did not get it, or if the command
+has left the process group.
+
+For the first 0.2 seconds that the command runs, dirlock does not catch ALRM,
+VTALRM, IO, PWR and the real-time signals. They do nothing then.
 
 STOP and TSTP stop dirlock and not the command, unless they come from the
 terminal, which stops both. The lock stays held. XCPU, XFSZ and PROF are not

@@ -27,6 +27,7 @@ type brood struct{ changed chan os.Signal }
 
 func newBrood(bool) *brood            { return &brood{} }
 func (*brood) started()               {}
+func (*brood) watch()                 {}
 func (*brood) stop()                  {}
 func (*brood) reap(...int)            {}
 func (*brood) left(int) ([]int, bool) { return nil, false }

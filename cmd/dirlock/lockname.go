@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"regexp"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -26,10 +26,10 @@ func newLockOf(dir string, opts ...lock.Option) *lock.DirLock {
 	return lock.New(dir, append(opts, lock.WithName(string(theName)))...)
 }
 
-var validName = regexp.MustCompile(`^\.?[a-z0-9][a-z0-9_-]{0,62}$`)
-
 func (n *lockName) Set(s string) error {
-	if !validName.MatchString(s) {
+	const first = "abcdefghijklmnopqrstuvwxyz0123456789"
+	name := strings.TrimPrefix(s, ".")
+	if name == "" || len(name) > 63 || !strings.ContainsRune(first, rune(name[0])) || strings.Trim(name, first+"_-") != "" {
 		return errors.New("a name of lower-case letters, digits, - and _, after a dot if it is hidden")
 	}
 	*n = lockName(s)

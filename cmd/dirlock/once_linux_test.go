@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,23 +26,7 @@ func startCounter(t *testing.T, attr *syscall.SysProcAttr, before ...string) cou
 	args := append(before, "dirlock", "run", dir, "--", "job", "count", "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGWINCH")
 	c := counter{startWith(t, attr, args[0], args[1:]...), dir}
 	c.says("ready")
-	waitForDecoy(t, childrenOf(t, c.dirlock())[0])
 	return c
-}
-
-// waitForDecoy returns when a decoy catches signals: when it reads from its
-// standard input.
-func waitForDecoy(t *testing.T, pid int) {
-	t.Helper()
-	for {
-		calls, err := filepath.Glob("/proc/" + itoa(pid) + "/task/*/syscall")
-		require.NoError(t, err)
-		for _, call := range calls {
-			if text, _ := os.ReadFile(call); strings.HasPrefix(string(text), itoa(unix.SYS_READ)+" 0x0 ") {
-				return
-			}
-		}
-	}
 }
 
 // dirlock returns the process ID of "dirlock run".
@@ -117,6 +100,12 @@ func TestSignalsOnce(t *testing.T) {
 				require.NoError(c.t, syscall.Kill(-c.Process.Pid, s))
 			}
 		}, []string{"got SIGHUP", "got SIGINT", "got SIGTERM"}},
+		{"to all that are called dirlock", func(c counter) { // killall(1) does the same
+			for _, by := range [][]string{{"-x", "dirlock"}, {"-f", "^dirlock run"}} {
+				out, err := exec.Command("pkill", append([]string{"-USR1", "-g", itoa(c.Process.Pid)}, by...)...).CombinedOutput()
+				require.NoError(c.t, err, "%s", out)
+			}
+		}, []string{"got SIGUSR1"}},
 		{"to the command", func(c counter) {
 			pids := childrenOf(c.t, c.dirlock())
 			require.NoError(c.t, syscall.Kill(pids[len(pids)-1], unix.SIGTERM))
@@ -135,6 +124,28 @@ func TestSignalsOnce(t *testing.T) {
 			p.exits(len(got) + 1)
 			requireEmpty(t, p.dir)
 		})
+	}
+}
+
+// Signals that dirlock begins to catch only when its command has run for a while
+// are passed on, too.
+func TestRareSignals(t *testing.T) {
+	for _, s := range []syscall.Signal{unix.SIGALRM, unix.SIGPWR, 40} {
+		p := start(t, "dirlock", "run", t.TempDir(), "job", "count", itoa(int(s)))
+		p.says("ready")
+		got := make(chan struct{})
+		go func() {
+			defer close(got)
+			p.says("got " + unix.SignalName(s))
+		}()
+		for passedOn := false; !passedOn; {
+			require.NoError(t, p.Process.Signal(s))
+			select {
+			case <-got:
+				passedOn = true
+			default:
+			}
+		}
 	}
 }
 

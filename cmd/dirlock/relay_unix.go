@@ -112,12 +112,12 @@ func (r *relay) decoyPID() int {
 	if r.decoy == nil {
 		return 0
 	}
-	return r.decoy.cmd.Process.Pid
+	return r.decoy.processID()
 }
 
-// stop ends the decoy.
+// stop ends the decoy. There need be none, nor r.
 func (r *relay) stop() {
-	if r.decoy != nil {
+	if r != nil && r.decoy != nil {
 		r.decoy.stop()
 	}
 }

@@ -13,11 +13,13 @@ import (
 // catchSignals returns a channel that receives what is to end dirlock while it
 // waits, and what it must survive while the child runs: the console sends
 // Ctrl-C to the child as well.
-func catchSignals() <-chan os.Signal {
+func catchSignals() chan os.Signal {
 	c := make(chan os.Signal, 16)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	return c
 }
+
+func catchRareSignals(chan<- os.Signal) {}
 
 // ends tells whether a signal ends dirlock while it waits.
 func ends(os.Signal) bool { return true }
@@ -42,11 +44,6 @@ func (*relay) take(os.Signal) {}
 func (*relay) pass()          {}
 func (*relay) decoyPID() int  { return 0 }
 func (*relay) stop()          {}
-
-// decoyArg is of no use here.
-const decoyArg = "--decoy"
-
-func runDecoy() {}
 
 // signalNumber returns N of the exit status 128+N.
 func signalNumber(s os.Signal) int {

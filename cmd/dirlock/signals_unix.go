@@ -19,25 +19,31 @@ import (
 // stops dirlock alone, the command goes on and the lock stays held. SIGXCPU and
 // SIGXFSZ are about dirlock itself, and so are those that a fault raises
 // (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS).
-func catchSignals() <-chan os.Signal {
+func catchSignals() chan os.Signal {
 	c := make(chan os.Signal, 64)
-	// A closed standard error must not end dirlock while the command runs.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	for _, s := range passedOn() {
+	catch(c, passedOn())
+	return c
+}
+
+// catchRareSignals makes the channel receive those as well that no program sends
+// to one that it has just started. Until then they do nothing to dirlock. To catch
+// a signal costs two switches of threads, and there are many of these.
+func catchRareSignals(c chan<- os.Signal) { catch(c, rareSignals()) }
+
+func catch(c chan<- os.Signal, signals []syscall.Signal) {
+	for _, s := range signals {
 		if !signal.Ignored(s) {
 			signal.Notify(c, s)
 		}
 	}
-	return c
 }
 
-// passedOn returns the signals that dirlock passes on.
+// passedOn returns the signals that dirlock passes on, but for the rare ones.
 func passedOn() []syscall.Signal {
-	return append([]syscall.Signal{
+	return []syscall.Signal{
 		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGTERM,
-		syscall.SIGVTALRM, syscall.SIGWINCH, syscall.SIGIO,
-	}, systemSignals()...)
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGWINCH,
+	}
 }
 
 // ends tells whether a signal ends dirlock while it waits.

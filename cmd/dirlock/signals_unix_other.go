@@ -2,14 +2,9 @@
 
 package main
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
-// systemSignals returns what the system has beyond others.
-func systemSignals() []syscall.Signal { return nil }
-
-// markers returns a signal of a higher number than all that dirlock passes on,
-// if there is one.
-func markers() []os.Signal { return nil }
+// rareSignals returns the other signals that dirlock passes on.
+func rareSignals() []syscall.Signal {
+	return []syscall.Signal{syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGIO}
+}

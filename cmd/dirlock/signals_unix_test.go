@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,11 @@ import (
 func countSignals(names []string) {
 	c := make(chan os.Signal, 16)
 	for _, name := range names {
-		signal.Notify(c, unix.SignalNum(name))
+		s := unix.SignalNum(name)
+		if n, err := strconv.Atoi(name); err == nil {
+			s = syscall.Signal(n)
+		}
+		signal.Notify(c, s)
 	}
 	fmt.Println("ready")
 	end := make(chan bool)

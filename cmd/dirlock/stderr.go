@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"sync"
 	"time"
 )
@@ -13,14 +12,12 @@ const patience = 100 * time.Millisecond
 
 // lineWriter writes texts in order.
 type lineWriter struct {
-	out *os.File
-
 	mu    sync.Mutex
 	queue []string      // what is not yet written
 	empty chan struct{} // closed when the queue is empty
 }
 
-var stderr = &lineWriter{out: os.Stderr}
+var stderr = &lineWriter{}
 
 // write returns when text is written, or soon after if that takes long.
 func (w *lineWriter) write(text string) {
@@ -48,7 +45,7 @@ func (w *lineWriter) drain() {
 	for len(w.queue) > 0 {
 		text := w.queue[0]
 		w.mu.Unlock()
-		_, _ = w.out.WriteString(text)
+		writeStderr(text)
 		w.mu.Lock()
 		w.queue = w.queue[1:]
 	}
