@@ -36,7 +36,11 @@ func (f *runFlags) acquire(l *lock.DirLock, signals chan os.Signal) error {
 	if ok, err := l.TryLock(); ok || err != nil {
 		return err
 	}
-	if err := refuseNested(l); err != nil {
+	hint := "do not lock twice"
+	if f.canNest {
+		hint += ", or use --nested"
+	}
+	if err := refuseNested(l, hint); err != nil {
 		return err
 	}
 	if f.nonblock || f.wait.set && f.wait.d == 0 {

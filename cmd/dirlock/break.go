@@ -15,16 +15,16 @@ func newBreak() *cobra.Command {
 	var force, quiet bool
 	cmd := &cobra.Command{
 		Use:   "break [flags] DIR --owner ID...",
-		Short: "Free a directory from an owner of whom nothing is known",
-		Long: `Free DIR from the owner named ID, which "dirlock status" shows. If somebody else
-holds the lock by then, or nobody does, nothing happens.
+		Short: "Break a lock whose owner cannot be proved dead",
+		Long: `Release the lock of DIR that the owner ID holds, which "dirlock status" shows. If
+another owner holds it by then, or none does, nothing happens.
 
-A machine that was lost while it recovered the lock leaves an owner of level 0
-and another one above it. Name both, with an --owner each.
+A machine that crashed while it took over the lock leaves two records, of level 0
+and of a higher one. Name both owners, with an --owner each.
 
 Nobody has to break the lock of a dead owner: the next one who wants the lock
-takes it. This command is for an owner of whom nobody knows whether it is alive:
-a process of another machine that will never come back, for example.
+takes it. This command is for an owner that cannot be checked: a process of
+another machine that will never come back, for example.
 
 An owner that is alive is broken only with --force. It is not stopped, goes on
 as if it had the lock, and so is not alone any more: stop it first, if you can.
@@ -83,11 +83,11 @@ func noOwner(dir string) error {
 		return err
 	}
 	switch st, level := s.State(); st {
-	case free, stale:
+	case lock.Free, lock.Stale:
 		usage.hint = "the lock can be had: there is nothing to break"
-	case unreadable:
+	case lock.Unreadable:
 		return level.Err
-	case held:
+	case lock.Held:
 		usage.hint = fmt.Sprintf("it is held by %s: dirlock break %s --owner %s", who(level.Owner), dir, level.Owner.ID)
 	}
 	return usage
@@ -96,7 +96,7 @@ func noOwner(dir string) error {
 // breakNothing is the error if none of the owners was to be broken.
 func breakNothing(l *lock.DirLock, err error) error {
 	if s, statusErr := l.Status(); statusErr == nil {
-		if st, level := s.State(); st == unreadable {
+		if st, level := s.State(); st == lock.Unreadable {
 			return level.Err
 		}
 	}

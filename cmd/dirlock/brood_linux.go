@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +33,7 @@ func (b *brood) stop() { signal.Stop(b.changed) }
 
 // reap reaps the children that have ended, but for some, and returns the others.
 func (*brood) reap(except ...int) (left []int) {
-	for _, pid := range children() {
+	for _, pid := range childrenOfProcess(os.Getpid()) {
 		if slices.Contains(except, pid) {
 			continue
 		}
@@ -51,19 +48,4 @@ func (*brood) reap(except ...int) (left []int) {
 func (b *brood) left(decoy int) (pids []int, any bool) {
 	pids = b.reap(decoy)
 	return pids, len(pids) > 0
-}
-
-// children returns the children of this process: nothing where the kernel does
-// not tell (proc_tid_children(5)).
-func children() (pids []int) {
-	files, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, file := range files {
-		text, _ := os.ReadFile(file)
-		for _, field := range bytes.Fields(text) {
-			if pid, err := strconv.Atoi(string(field)); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
 }

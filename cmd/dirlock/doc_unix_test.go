@@ -85,8 +85,8 @@ func runBlock(t *testing.T, notes, language, block string) {
 	requireEmpty(t, repo)
 }
 
-// forgeUnknown puts a record into a directory of whose owner nobody knows
-// whether it is alive, if the system has such owners.
+// forgeUnknown puts the record of an owner that cannot be checked into a
+// directory, if the system has such owners.
 func forgeUnknown(t *testing.T, dir, id string) bool {
 	l := lock.New(dir)
 	require.NoError(t, l.Lock())
@@ -100,5 +100,5 @@ func forgeUnknown(t *testing.T, dir, id string) bool {
 	s, err := l.Status()
 	require.NoError(t, err)
 	st, _ := s.State()
-	return st == held
+	return st == lock.Held
 }

@@ -15,7 +15,7 @@ import (
 const (
 	exitConflict    = 1   // the lock is held; run can be told to use another
 	exitUsage       = 64  // EX_USAGE
-	exitRecord      = 65  // EX_DATAERR: a level file that nobody can judge
+	exitRecord      = 65  // EX_DATAERR: an unrecognized level file
 	exitNoDir       = 66  // EX_NOINPUT: no such directory
 	exitUnsupported = 69  // EX_UNAVAILABLE: no locking here
 	exitSystem      = 71  // EX_OSERR: anything else that the system refused

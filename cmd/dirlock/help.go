@@ -21,13 +21,13 @@ ended it. Otherwise, as flock(1), sysexits(3) and the shell have them:
     2    "status": stale
     3    "status": unreadable
    64    a mistake in the command line
-   65    a level file that nobody can judge is in the way; nothing was touched
+   65    an unrecognized level file is in the way; nothing was touched
    66    the directory does not exist, or is not a directory
    69    the system or the file system cannot do what was asked for
    71    any other error of the system
    73    no permission, a read-only or a full file system
    76    the lock was lost while the command ran
-   78    the run would wait for itself: it is part of the one that holds the lock
+   78    dirlock would wait for itself: it is part of what holds the lock
   126    the command cannot be executed
   127    the command was not found
   128+N  signal N ended dirlock while it waited
@@ -123,14 +123,13 @@ const helpJSON = `"dirlock status --json" prints one line for each directory, wi
   levels  array   its level files, lowest first, empty if there are none
 
 If state is "held" or "stale", levels[0] is that of the holder; a dead one in
-state "held" is just being recovered from by the owner of a later level. A level
-is
+state "held" is just being replaced by the owner of a higher level. A level is
 
-  level   number  0 for the holder; more for those who died recovering, or are
-                  just about it
+  level   number  0 for the holder; higher for processes that died while taking
+                  over, or are taking over now
   path    string  the file
   state   string  of its owner: "alive", "dead", "unknown"; or "unreadable" if
-                  nobody can judge the file
+                  the content of the file is unrecognized
   reason  string  for state, in words
   owner   object  or null if the file does not tell
 
@@ -139,7 +138,13 @@ and an owner, with strings that are empty where its system could not tell, is
   id           string   unique for each time that somebody acquires a lock
   pid          number   the process
   host         string   its machine
-  command      string   its name; "dirlock run NAME" if dirlock runs NAME
+  command      string   its name; "dirlock run NAME" if dirlock runs NAME, and
+                        "dirlock lock NAME" if NAME is a shell that called that
+  command_pids  array   the processes of NAME that can be seen from here: those
+                        that dirlock has started or taken over; if it was killed,
+                        those that keep the lock (Linux)
+  user         string   the name of its user
+  label        string   what the lock is held for, from --label
   since        string   when it acquired the lock, by its machine's clock, in UTC
                         (RFC 3339); of year 1 if its file does not tell
   age_seconds  number   from then to now, by this machine's clock, never negative;

@@ -16,3 +16,5 @@ func leaveKeeper(*lock.DirLock, string) error { return errors.ErrUnsupported }
 func runKeeper(_, _, _ string) {}
 
 func arguments(int) []string { return nil }
+
+func userOf(int) string { return "" }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"os/user"
 	"strings"
 	"syscall"
 	"time"
@@ -104,4 +105,19 @@ func arguments(pid int) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+}
+
+// userOf returns the name of the user of a process: of this one if it cannot be
+// told.
+func userOf(pid int) string {
+	uid := os.Getuid()
+	if info, err := os.Stat("/proc/" + itoa(pid)); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid = int(stat.Uid)
+		}
+	}
+	if u, err := user.LookupId(itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "uid " + itoa(uid)
 }

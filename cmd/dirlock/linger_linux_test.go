@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +79,7 @@ func TestKillLeavesLockToCommand(t *testing.T) {
 	out, err := exec.Command("dirlock", "status", dir).Output()
 	require.Error(t, err)
 	require.Contains(t, string(out), "L0  alive    its process has ended, but its command still runs")
+	require.Contains(t, string(out), fmt.Sprintf("; the command is process %d, %d\n", shell, work))
 	require.NoError(t, syscall.Kill(shell, unix.SIGTERM))
 	waitForEnd(t, shell)
 	require.True(t, refused(t, dir), "the child of the script works on")

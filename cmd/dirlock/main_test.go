@@ -100,8 +100,8 @@ func job() {
 //	exits N COMMAND…   runs a command, which has to end with status N
 //	hold DIR           acquires the lock of DIR, and sets $OWNER to the ID
 //	release DIR        releases it
-//	unknown DIR        puts a record into DIR of whose owner nobody knows
-//	                   whether it is alive, and sets $OWNER to the ID
+//	unknown DIR        puts a record of an owner that cannot be checked into DIR,
+//	                   and sets $OWNER to the ID
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

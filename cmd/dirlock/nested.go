@@ -11,18 +11,18 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// runName is how the records of "dirlock run" begin to name their program.
-const runName = "dirlock run "
+// How records begin to name their program.
+const (
+	runName     = "dirlock run "  // of a command that dirlock waits for
+	sessionName = "dirlock lock " // of a shell that has called "dirlock lock"
+)
 
 // nestedError says that a run would wait for the one that it is part of.
 type nestedError struct{ exitError }
 
-// refuseNested returns a nestedError if the lock is held by a run that this one
-// is part of, and that waits for it.
-func refuseNested(l *lock.DirLock) error {
-	if inBackground() {
-		return nil // the run that it was started by can end before it
-	}
+// refuseNested returns a nestedError if the lock is held by a run, or for a shell,
+// that this process is part of and that waits for it. The hint says what to do.
+func refuseNested(l *lock.DirLock, hint string) error {
 	s, err := l.Status()
 	if err != nil {
 		return err
@@ -32,19 +32,19 @@ func refuseNested(l *lock.DirLock) error {
 		return nil
 	}
 	owner := level.Owner
-	if !isPartOf(owner) {
-		return nil
+	if !isPartOf(owner) || inBackground(owner.PID) {
+		return nil // what has started a background job can end before it
 	}
 	return nestedError{exitError{
 		exitNested,
 		fmt.Sprintf("this command runs under the lock of %s already, held by %s: it would wait for itself", s.Dir, owner),
-		"do not lock twice, or use --nested",
+		hint,
 	}}
 }
 
-// isPartOf tells whether this process is part of the run of an owner: by the
-// environment, or where that was cleared, as by sudo, by the processes that have
-// started this one. Of owners other than "dirlock run" it cannot be told whether
+// isPartOf tells whether this process is part of what an owner runs: by the
+// environment, or where that was cleared, as by sudo, and for a shell by the
+// processes that have started this one. Of other owners it cannot be told whether
 // they wait for this process.
 func isPartOf(owner lock.Owner) bool {
 	ids := strings.Fields(os.Getenv(envOwners) + " " + os.Getenv(envOwner))
@@ -52,11 +52,15 @@ func isPartOf(owner lock.Owner) bool {
 		return true
 	}
 	self, err := proc.OS().Self()
-	return err == nil && strings.HasPrefix(owner.Command, runName) &&
+	waits := strings.HasPrefix(owner.Command, runName) || strings.HasPrefix(owner.Command, sessionName)
+	return err == nil && waits &&
 		owner.Boot == self.Boot && owner.Namespace == self.Namespace && owner.Namespace != "" &&
 		slices.Contains(ancestors(), owner.PID)
 }
 
-// inBackground tells whether a shell has started this process with an & in a
-// script: it ignores SIGINT then.
-func inBackground() bool { return signal.Ignored(os.Interrupt) }
+// inBackground tells whether a shell that an owner has started, or that is the
+// owner, has put this process into the background: it ignores SIGINT then, or has
+// a process group of its own, which the terminal is not for.
+func inBackground(owner int) bool {
+	return signal.Ignored(os.Interrupt) || isBackgroundJob(owner)
+}

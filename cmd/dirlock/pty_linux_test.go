@@ -158,3 +158,24 @@ func TestDescriptors(t *testing.T) {
 		require.Equal(t, more, strings.Count(string(out), dir), "%s", out)
 	}
 }
+
+// In a shell at a terminal, a job in the background can wait for the lock of the
+// shell, and a command in the foreground cannot.
+func TestNestedAtTerminal(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip(err)
+	}
+	t.Setenv("PS1", "$ ")
+	dir := t.TempDir()
+	p := startOnTerminal(t, 80, "bash", "--norc", "-i")
+	_, err := p.keys.WriteString("cd " + dir + "; dirlock lock .; dirlock run . true; echo status=$?\n")
+	require.NoError(t, err)
+	p.shows("\nstatus=78", 1)
+	_, err = p.keys.WriteString("dirlock run -q . echo lat''er &\n")
+	require.NoError(t, err)
+	_, err = p.keys.WriteString("echo bef''ore; dirlock unlock .; wait; exit\n")
+	require.NoError(t, err)
+	p.shows("before", 1)
+	p.shows("later", 1)
+	require.Equal(t, 1, strings.Count(p.exits(0), "it would wait for itself"))
+}

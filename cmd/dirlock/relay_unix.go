@@ -87,7 +87,8 @@ func (r *relay) sentToGroup(s syscall.Signal) bool {
 	if r.decoy == nil {
 		// A guess: INT and QUIT are the terminal's while dirlock is in the
 		// foreground.
-		return (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground()
+		foreground, _ := inForeground()
+		return (s == syscall.SIGINT || s == syscall.SIGQUIT) && foreground
 	}
 	got, ok := r.decoy.got(s)
 	if !ok {

@@ -32,17 +32,19 @@ type runFlags struct {
 	shared    bool
 	noFork    bool
 	nested    bool
+	canNest   bool // there is a flag --nested
 	close     bool
 	linger    linger
 	onLost    onLost
 	verbose   bool
 	quiet     bool
+	label     string
 
 	attr *syscall.SysProcAttr // of the child
 }
 
 func newRun() *cobra.Command {
-	f := runFlags{conflict: exitConflict, linger: lingerAuto, onLost: lostTerm}
+	f := runFlags{conflict: exitConflict, canNest: true, linger: lingerAuto, onLost: lostTerm}
 	cmd := &cobra.Command{
 		Use:   "run [flags] DIR [--] COMMAND [ARG...]",
 		Short: "Run a command while holding the lock of a directory",
@@ -102,6 +104,7 @@ that would wait for the one that it was started by is refused.`,
 	flags.BoolVar(&f.killChild, "kill-child", false, "have the system kill COMMAND if dirlock dies (Linux, FreeBSD)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say when the lock is acquired, how long that took, and when it is released")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
+	addLabel(flags, &f)
 	flags.BoolVarP(&f.close, "close", "o", false, "do not let COMMAND inherit the lock: it ends with dirlock")
 	flags.Var(&f.linger, "linger", "hold the lock for processes that COMMAND leaves behind: auto, always or never")
 	flags.Var(&f.onLost, "on-lost", "what to do if the lock is lost: term or kill COMMAND, or ignore it")
@@ -109,6 +112,11 @@ that would wait for the one that it was started by is refused.`,
 	flags.BoolVarP(&f.noFork, "no-fork", "F", false, "let COMMAND take the place of dirlock, as exec(1) does")
 	flockFlags(flags, &f)
 	return cmd
+}
+
+// addLabel adds the flag --label.
+func addLabel(flags *pflag.FlagSet, f *runFlags) {
+	flags.StringVar(&f.label, "label", "", "tell people by `TEXT` what the lock is held for")
 }
 
 // flockFlags adds flags of flock(1) that mean nothing new here.
@@ -176,7 +184,7 @@ func (f *runFlags) run(dir string, command []string) error {
 	if err != nil {
 		return err
 	}
-	l := newLockOf(path, lock.WithCommand(runName+commandName(command)))
+	l := newLockOf(path, lock.WithCommand(runName+commandName(command)), lock.WithLabel(f.label))
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
 		if f.nested && errors.As(err, &nestedError{}) {

@@ -66,6 +66,7 @@ is held: do not kill it.`,
 	flags.VarP(&f.conflict, "conflict-exit-code", "E", "exit status `N` if the lock is held")
 	flags.BoolVar(&f.mkdir, "mkdir", false, "create DIR, and its parents, if it is missing")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
+	addLabel(flags, &f)
 	flags.IntVar(&pid, "pid", 0, "lock for process `N`, instead of the calling one")
 	return cmd
 }
@@ -121,7 +122,8 @@ func (f *runFlags) lockFor(owner proc.Identity, dir string) error {
 	if err != nil {
 		return err
 	}
-	l := newLockOf(path, lock.WithProcesses(stranger{proc.OS(), owner}), lock.WithCommand(nameOf(owner.PID)))
+	l := newLockOf(path, lock.WithProcesses(stranger{proc.OS(), owner}),
+		lock.WithCommand(sessionName+nameOf(owner.PID)), lock.WithLabel(f.label), lock.WithUser(userOf(owner.PID)))
 	if s, err := l.Status(); err == nil {
 		if level, ok := s.Owner(); ok && isOwner(level.Owner, owner) && level.State != proc.Dead {
 			return exitError{exitNested, fmt.Sprintf("%s is locked already, for this very process %d", path, owner.PID), `to release it, use "dirlock unlock"`}
@@ -180,7 +182,7 @@ func (s stranger) Notify(id proc.Identity) (<-chan struct{}, func(), error) {
 func nameOf(pid int) string {
 	argv := arguments(pid)
 	if len(argv) == 0 {
-		return "dirlock lock"
+		return "session"
 	}
 	if name := commandName(argv); name != filepath.Base(os.Args[0]) {
 		return name

@@ -45,6 +45,8 @@ func (*relay) pass()          {}
 func (*relay) decoyPID() int  { return 0 }
 func (*relay) stop()          {}
 
+func isBackgroundJob(int) bool { return false }
+
 // signalNumber returns N of the exit status 128+N.
 func signalNumber(s os.Signal) int {
 	if s == os.Interrupt {

@@ -60,19 +60,26 @@ func asksToEnd(s os.Signal) bool {
 }
 
 // inForeground tells whether dirlock is in the foreground process group of its
-// controlling terminal.
-func inForeground() bool {
+// controlling terminal, if it has one.
+func inForeground() (foreground, terminal bool) {
 	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer unix.Close(tty)
-	foreground, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
+	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
 	if err != nil {
-		return false
+		return false, false
 	}
-	group, err := unix.Getpgid(0)
-	return err == nil && group == foreground
+	ours, err := unix.Getpgid(0)
+	return err == nil && group == ours, err == nil
+}
+
+// isBackgroundJob tells whether this process has another process group than one
+// that has started it, and is not in the foreground of its terminal.
+func isBackgroundJob(starter int) bool {
+	foreground, terminal := inForeground()
+	return terminal && !foreground && !inOurGroup(starter)
 }
 
 // signalNumber returns N of the exit status 128+N.

@@ -61,7 +61,7 @@ func TestSignalReachesChild(t *testing.T) {
 			p.says("got " + name)
 			require.NoError(t, p.Process.Signal(s))
 			p.says("got " + name)
-			stateIs(t, dir, held)
+			stateIs(t, dir, lock.Held)
 			require.NoError(t, p.in.Close())
 			p.exits(2)
 			requireEmpty(t, dir)
@@ -151,7 +151,7 @@ func TestKillClose(t *testing.T) {
 	_, err := p.Process.Wait()
 	require.NoError(t, err)
 
-	stateIs(t, dir, stale)
+	stateIs(t, dir, lock.Stale)
 	out, err := exec.Command("dirlock", "run", "-n", dir, "echo", "free").CombinedOutput()
 	require.NoError(t, err)
 	require.Equal(t, "free\n", string(out))

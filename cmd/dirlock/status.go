@@ -15,14 +15,6 @@ import (
 	"github.com/dirlock/dirlock/proc"
 )
 
-// The states of a lock. Their values are the exit status of "dirlock status".
-const (
-	free       = lock.Free
-	held       = lock.Held
-	stale      = lock.Stale
-	unreadable = lock.Unreadable
-)
-
 func newStatus() *cobra.Command {
 	var asJSON, quiet, watch bool
 	cmd := &cobra.Command{
@@ -37,8 +29,8 @@ The exit status is
   1  if it is held,
   2  if it is stale: its holder is dead, and the next one who wants the lock gets
      it,
-  3  if it is unreadable: a file that nobody can judge is in the way, and has to
-     be removed by hand;
+  3  if it is unreadable: a file with an unrecognized content is in the way, and
+     has to be removed by hand;
 or one of those in "dirlock help exit-status" if the directory cannot be read.
 With several directories it is the highest of theirs. Another process may change
 the answer at any moment: to do something under the lock, use "dirlock run".`,
@@ -152,11 +144,32 @@ func report(s lock.Status, now time.Time) string {
 			if !o.Since.IsZero() {
 				text += fmt.Sprintf("for %s, ", roughly(age(o, now)))
 			}
-			text += "owner " + o.ID
+			text += "owner " + o.ID + details(level, workers(level))
 		}
 		text += "\n"
 	}
 	return text
+}
+
+// details is a line with what is not in the others: the user, and the processes of
+// the command.
+func details(level lock.Level, workers []int) string {
+	var parts []string
+	if user := level.Owner.User; user != "" {
+		parts = append(parts, "user "+user)
+	}
+	const most = 10
+	for i, pid := range workers[:min(len(workers), most)] {
+		if i == 0 {
+			parts = append(parts, fmt.Sprintf("the command is process %d", pid))
+			continue
+		}
+		parts[len(parts)-1] += fmt.Sprintf(", %d", pid)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "\n      " + strings.Join(parts, "; ")
 }
 
 // summary says in one line what a status amounts to.
@@ -164,11 +177,11 @@ func summary(s lock.Status, now time.Time) string {
 	dir := printable(s.Dir)
 	st, level := s.State()
 	switch st {
-	case free:
+	case lock.Free:
 		return dir + " is free"
-	case stale:
+	case lock.Stale:
 		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", dir, who(level.Owner))
-	case unreadable:
+	case lock.Unreadable:
 		return fmt.Sprintf("%s cannot be locked: %s", dir, printable(level.Err.Error()))
 	}
 	text := fmt.Sprintf("%s is held by %s%s", dir, who(level.Owner), since(level.Owner, now))
@@ -206,7 +219,7 @@ func who(o lock.Owner) string {
 
 // whoBriefly is who, with the most important parts alone.
 func whoBriefly(o lock.Owner) string {
-	switch name := strings.TrimPrefix(o.Command, runName); {
+	switch name := strings.TrimPrefix(strings.TrimPrefix(o.Command, runName), sessionName); {
 	case o.ID == "":
 		return "somebody"
 	case name == "":
@@ -254,59 +267,10 @@ func roughly(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// jsonStatus is the JSON of one directory. Fields may be added, but what is
-// there keeps its name and meaning.
-type jsonStatus struct {
-	Dir    string      `json:"dir"`
-	State  string      `json:"state"`
-	Error  string      `json:"error,omitempty"`
-	Hint   string      `json:"hint,omitempty"`
-	Levels []jsonLevel `json:"levels"`
-}
-
-type jsonLevel struct {
-	Level  int        `json:"level"`
-	Path   string     `json:"path"`
-	State  string     `json:"state"`
-	Reason string     `json:"reason"`
-	Owner  *jsonOwner `json:"owner"`
-}
-
-type jsonOwner struct {
-	ID        string    `json:"id"`
-	PID       int       `json:"pid"`
-	Host      string    `json:"host"`
-	Command   string    `json:"command"`
-	Since     time.Time `json:"since"`
-	Age       float64   `json:"age_seconds"`
-	Start     string    `json:"start"`
-	Boot      string    `json:"boot"`
-	Namespace string    `json:"namespace"`
-	Witness   bool      `json:"witness"`
-	Elsewhere bool      `json:"other_namespace"`
-}
-
-func toJSON(s lock.Status, now time.Time) jsonStatus {
-	st, _ := s.State()
-	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
-	for _, level := range s.Levels {
-		l := jsonLevel{Level: level.N, Path: level.Path, State: levelState(level), Reason: level.Reason}
-		if o := level.Owner; o.ID != "" {
-			l.Owner = &jsonOwner{
-				ID: o.ID, PID: o.PID, Host: o.Host, Command: o.Command,
-				Since: o.Since.UTC(), Age: age(o, now).Round(time.Millisecond).Seconds(),
-				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness, Elsewhere: !countsHere(o),
-			}
-		}
-		j.Levels = append(j.Levels, l)
-	}
-	return j
-}
-
 // levelState says in a word what is known of a level file.
 func levelState(level lock.Level) string {
 	if level.Err != nil {
-		return unreadable.String()
+		return lock.Unreadable.String()
 	}
 	return level.State.String()
 }

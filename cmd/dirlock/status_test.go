@@ -29,6 +29,8 @@ func TestGolden(t *testing.T) {
 			PID: 4242, Start: "8847362@4026531834", Boot: "0f5f7ec0-5d2b-4a8e-8d0a-1df1a2f1a7c1",
 			Namespace: "4026531836", Host: "host-7", Command: "dirlock run backup",
 		},
+		User:    "ann",
+		Label:   "nightly, to tape",
 		Since:   now.Add(-12250 * time.Millisecond),
 		Witness: true,
 	}
@@ -52,16 +54,16 @@ func TestGolden(t *testing.T) {
 		state  lock.State
 		levels []lock.Level
 	}{
-		"free":       {free, nil},
-		"free-left":  {free, []lock.Level{level(1, owner, proc.Dead, "no process has this PID")}},
-		"held":       {held, []lock.Level{level(0, owner, proc.Alive, "it holds the kernel's lock on the file")}},
-		"held-bare":  {held, []lock.Level{level(0, bare, proc.Alive, "the process runs")}},
-		"undated":    {held, []lock.Level{level(0, undated, proc.Unknown, "it ran on another machine")}},
-		"unknown":    {held, []lock.Level{level(0, other, proc.Unknown, "it runs in another PID namespace")}},
-		"recovering": {held, []lock.Level{dead, level(1, other, proc.Alive, "the process runs")}},
-		"stale":      {stale, []lock.Level{dead, level(1, other, proc.Dead, "no process has this PID"), bad(3)}},
-		"torn":       {stale, []lock.Level{level(0, lock.Owner{}, proc.Dead, "its record is incomplete")}},
-		"unreadable": {unreadable, []lock.Level{dead, bad(1)}},
+		"free":       {lock.Free, nil},
+		"free-left":  {lock.Free, []lock.Level{level(1, owner, proc.Dead, "no process has this PID")}},
+		"held":       {lock.Held, []lock.Level{level(0, owner, proc.Alive, "it holds the kernel's lock on the file")}},
+		"held-bare":  {lock.Held, []lock.Level{level(0, bare, proc.Alive, "the process runs")}},
+		"undated":    {lock.Held, []lock.Level{level(0, undated, proc.Unknown, "it ran on another machine")}},
+		"unknown":    {lock.Held, []lock.Level{level(0, other, proc.Unknown, "it runs in another PID namespace")}},
+		"recovering": {lock.Held, []lock.Level{dead, level(1, other, proc.Alive, "the process runs")}},
+		"stale":      {lock.Stale, []lock.Level{dead, level(1, other, proc.Dead, "no process has this PID"), bad(3)}},
+		"torn":       {lock.Stale, []lock.Level{level(0, lock.Owner{}, proc.Dead, "its record is incomplete")}},
+		"unreadable": {lock.Unreadable, []lock.Level{dead, bad(1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lock.Status{Dir: "/d", Levels: c.levels}

@@ -52,8 +52,11 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	if err != nil {
 		return err
 	}
-	if st, level := s.State(); st != held {
+	if st, level := s.State(); st != lock.Held {
 		return freeOrError(st, level)
+	}
+	if err := refuseNested(l, "it is free when that has ended"); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -100,7 +103,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 
 // freeOrError is the end of the waiting: nobody can wait for an unreadable file.
 func freeOrError(st lock.State, level lock.Level) error {
-	if st == unreadable {
+	if st == lock.Unreadable {
 		return level.Err
 	}
 	return nil
@@ -112,7 +115,7 @@ func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) er
 		return exitError{code: conflict}
 	}
 	text := summary(s, time.Now())
-	if st, _ := s.State(); st != held {
+	if st, _ := s.State(); st != lock.Held {
 		text = printable(s.Dir) + " was held until just now" // or else we would have it
 	}
 	if waited > 0 {

@@ -33,7 +33,7 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 		return w
 	}
 	if s, err := status(); err == nil {
-		if st, _ := s.State(); st == held {
+		if st, _ := s.State(); st == lock.Held {
 			complain("waiting: "+summary(s, time.Now()), "")
 		}
 	}
@@ -78,7 +78,7 @@ func (w *waiting) line(s lock.Status, now time.Time, room int) string {
 	begin := fmt.Sprintf("dirlock: waiting %s for ", now.Sub(w.start).Truncate(time.Second))
 	dir := printable(s.Dir)
 	st, level := s.State()
-	if st != held {
+	if st != lock.Held {
 		return begin + shorten(dir, room-len(begin))
 	}
 	verb, o := ", held by ", level.Owner

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"time"
+
+	"github.com/dirlock/dirlock/lock"
+)
+
+// jsonStatus is the JSON of one directory. Fields may be added, but what is
+// there keeps its name and meaning.
+type jsonStatus struct {
+	Dir    string      `json:"dir"`
+	State  string      `json:"state"`
+	Error  string      `json:"error,omitempty"`
+	Hint   string      `json:"hint,omitempty"`
+	Levels []jsonLevel `json:"levels"`
+}
+
+type jsonLevel struct {
+	Level  int        `json:"level"`
+	Path   string     `json:"path"`
+	State  string     `json:"state"`
+	Reason string     `json:"reason"`
+	Owner  *jsonOwner `json:"owner"`
+}
+
+type jsonOwner struct {
+	ID        string    `json:"id"`
+	PID       int       `json:"pid"`
+	Host      string    `json:"host"`
+	Command   string    `json:"command"`
+	Workers   []int     `json:"command_pids"`
+	User      string    `json:"user"`
+	Label     string    `json:"label"`
+	Since     time.Time `json:"since"`
+	Age       float64   `json:"age_seconds"`
+	Start     string    `json:"start"`
+	Boot      string    `json:"boot"`
+	Namespace string    `json:"namespace"`
+	Witness   bool      `json:"witness"`
+	Elsewhere bool      `json:"other_namespace"`
+}
+
+func toJSON(s lock.Status, now time.Time) jsonStatus {
+	st, _ := s.State()
+	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
+	for _, level := range s.Levels {
+		l := jsonLevel{Level: level.N, Path: level.Path, State: levelState(level), Reason: level.Reason}
+		if o := level.Owner; o.ID != "" {
+			l.Owner = &jsonOwner{
+				ID: o.ID, PID: o.PID, Host: o.Host, Command: o.Command,
+				Workers: append([]int{}, workers(level)...), User: o.User, Label: o.Label,
+				Since: o.Since.UTC(), Age: age(o, now).Round(time.Millisecond).Seconds(),
+				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness, Elsewhere: !countsHere(o),
+			}
+		}
+		j.Levels = append(j.Levels, l)
+	}
+	return j
+}
