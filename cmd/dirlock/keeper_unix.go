@@ -60,7 +60,7 @@ func runKeeper(dir, id, name string) {
 	}
 	var changed <-chan struct{}
 	if d, err := osfs.New().Dir(dir); err == nil {
-		if c, stop, err := fsys.Watch(d, theName.levelFile()); err == nil {
+		if c, stop, err := fsys.Watch(d, theName.levelFile(0)); err == nil {
 			defer stop()
 			changed = c
 		}

@@ -40,10 +40,11 @@ func (n *lockName) String() string { return string(*n) }
 
 func (*lockName) Type() string { return "NAME" }
 
-// levelFile is the name of the file of the holder.
-func (n lockName) levelFile() string {
+// levelFile is the name of the file of a level.
+func (n lockName) levelFile(level int) string {
+	name := "L" + itoa(level)
 	if n == "" {
-		return "L0"
+		return name
 	}
-	return string(n) + ".L0"
+	return string(n) + "." + name
 }

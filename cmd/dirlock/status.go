@@ -87,38 +87,6 @@ func showStatus(out io.Writer, dir string, asJSON, quiet bool) (int, error) {
 	return code, nil
 }
 
-// watchBeat is how often "dirlock status --watch" looks.
-const watchBeat = 500 * time.Millisecond
-
-// watchStatus prints the status of directories whenever it has changed, until a
-// signal ends it.
-func watchStatus(out io.Writer, dirs []string, asJSON bool) error {
-	signals := catchSignals()
-	beat := time.NewTicker(watchBeat)
-	defer beat.Stop()
-	before := make([]string, len(dirs))
-	for {
-		for i, dir := range dirs {
-			s, err := newLockOf(dir).Status()
-			now := fmt.Sprintf("%+v %v", s, err)
-			if now == before[i] {
-				continue
-			}
-			before[i] = now
-			if _, err := showStatus(out, dir, asJSON, false); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-beat.C:
-		case s := <-signals:
-			if ends(s) {
-				return exitError{code: exitSignal + signalNumber(s)}
-			}
-		}
-	}
-}
-
 func show(out io.Writer, s lock.Status, asJSON, quiet bool) error {
 	switch {
 	case quiet:
