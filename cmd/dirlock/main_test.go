@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -54,6 +55,7 @@ func (u unignored) Run() int {
 //	job count SIG…   says "ready", then "got" for every signal, and how many of
 //	                 them it got when its standard input ends (Unix)
 //	job files        lists its open files (Linux)
+//	job line DIR     writes the waiting line for DIR three times
 func job() {
 	check := func(err error) {
 		if err != nil {
@@ -89,6 +91,10 @@ func job() {
 			to, _ := os.Readlink("/proc/self/fd/" + e.Name())
 			fmt.Println(e.Name(), to)
 		}
+	case "line":
+		w := newWaiting(os.Stderr, lock.New(os.Args[2]).Status, time.Now(), false)
+		w.show()
+		w.show()
 	default:
 		check(fmt.Errorf("unknown job %q", os.Args[1]))
 	}

@@ -74,16 +74,19 @@ func TestWaitingLineInBackground(t *testing.T) {
 	require.NoError(t, err)
 	s := newScreen(t, "PS1='ready> ' bash --norc -i")
 	s.shows(func(line string) bool { return line == "ready>" })
-	s.tmux("send-keys", "clear; "+path+" run "+dir+" true & sleep 2.5; clear; echo quiet", "Enter")
-	text := ""
-	for !strings.Contains(text, "quiet\nready>") {
-		text = s.tmux("capture-pane", "-p")
+	until := func(want string) (text string) {
+		for !strings.Contains(text, want) {
+			text = s.tmux("capture-pane", "-p")
+		}
+		return text
 	}
-	// It had two beats to write in.
-	require.NotContains(t, text, "waiting")
+	job, err := exec.LookPath("job")
+	require.NoError(t, err)
+	s.tmux("send-keys", "clear; "+job+" line "+dir+" & wait; echo quiet", "Enter")
+	require.NotContains(t, until("quiet\nready>"), "waiting")
+	s.tmux("send-keys", "clear; "+path+" run "+dir+" true &", "Enter")
+	until("] ")
 	s.tmux("send-keys", "clear; fg", "Enter")
-	for text = ""; !strings.Contains(text, "waiting"); {
-		text = s.tmux("capture-pane", "-p")
-	}
+	until("waiting")
 	require.NoError(t, l.Unlock())
 }
