@@ -466,15 +466,21 @@ func TestClimbIsBounded(t *testing.T) {
 	w.set(levels)
 	l, _ = w.handle()
 	lock.SetSince(l, tooLong)
-	require.NoError(t, l.Lock())
+	ctx, cancel := context.WithCancel(t.Context())
+	looks := 0
+	w.probed = func(proc.Identity) {
+		if looks++; looks > 10*len(levels) {
+			cancel()
+		}
+	}
+	require.NoError(t, l.LockContext(ctx))
 	require.Equal(t, []string{"L0"}, w.names())
 
 	w = newWorld()
 	w.set(levels)
 	before = w.files()
 	l, _ = w.handle()
-	ctx, cancel := context.WithCancel(t.Context())
-	looks := 0
+	looks = 0
 	w.probed = func(proc.Identity) {
 		if looks++; looks == 5 {
 			cancel()
