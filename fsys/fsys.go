@@ -8,7 +8,8 @@
 // process), [Localizer] (whether only this machine can reach the directory, and by
 // which mount), [Watcher] (events instead of polling), [Preparer] (the slow part
 // of a Create ahead of time) and [Sweeper] (removes temporary files of the dead).
-// A [Wrapper] around a directory keeps its abilities.
+// A store in which files hang on leases has [Swapper], [Remover], [Tokener], [Ender]
+// and [Contexter] as well. A [Wrapper] around a directory keeps its abilities.
 //
 // Package osfs is the backend for the real file system, package memfs one in
 // memory for tests. Package aferofs adapts github.com/spf13/afero. Package

@@ -92,7 +92,7 @@ func Mkdir(d Dir) error {
 }
 
 // Witness says whether the process that published a file still has it open,
-// according to the kernel of this machine.
+// according to the kernel of this machine, or to the store that keeps the file.
 type Witness uint8
 
 const (
@@ -108,9 +108,14 @@ const (
 	// Held: some process on this kernel has a lock on the file, of a kind that
 	// takes permission to write it.
 	Held
+	// Leased: the file hangs on a lease that has not ended, so that its creator is
+	// alive. This is for the store to say, and not for a kernel: see [Swapper].
+	Leased
+	// Ended: the file hangs on no lease. Its creator has let go of it, or is dead.
+	Ended
 )
 
-// String returns "none", "free", "held weakly" or "held".
+// String returns "none", "free", "held weakly", "held", "leased" or "ended".
 func (w Witness) String() string {
 	switch w {
 	case Free:
@@ -119,6 +124,10 @@ func (w Witness) String() string {
 		return "held weakly"
 	case Held:
 		return "held"
+	case Leased:
+		return "leased"
+	case Ended:
+		return "ended"
 	}
 	return "none"
 }
@@ -130,7 +139,8 @@ func (w Witness) String() string {
 type Witnesser interface {
 	Dir
 	// Witnesses returns what Read tells of every file that Create makes in this
-	// directory, while its creator has it open: Held, HeldWeakly or NoWitness.
+	// directory, while its creator has it open: Held, HeldWeakly, Leased or
+	// NoWitness.
 	// Unless it is NoWitness, Create fails rather than publish a file without.
 	Witnesses() (Witness, error)
 }

@@ -270,6 +270,7 @@ func searches() []search {
 	holds := explore.Rules{Holds: true}
 	meddle := explore.Rules{Witness: true, Meddle: explore.MeddleAll}
 	events := explore.Rules{Events: true, Waits: true}
+	leases := explore.Rules{Leases: true, Network: true}
 	all := []search{
 		// The bounds that every run of the tests reaches.
 		{Config: explore.Config{Name: "3x2", Procs: alike(3, twice), Deaths: 2, Start: stacks("-STF", 1)}},
@@ -343,7 +344,20 @@ func searches() []search {
 		{Config: explore.Config{Name: "wait-faults", Rules: rules(events, func(r *explore.Rules) { r.Faults, r.Prepares = true, true }), Procs: []explore.Process{process(once), process(waiter)}, Deaths: 1, Start: empty}},
 		{Config: explore.Config{Name: "poll", Rules: events, Procs: []explore.Process{process(once), process(poller)}, Deaths: 1, Start: stacks("-S", 0)}},
 
+		// A store in which files hang on leases, which can end at any time, and where
+		// requests without an answer are done later.
+		{Config: explore.Config{Name: "3x2-leases", Rules: leases, Procs: alike(3, twice), Deaths: 2, Lapses: 2, Start: []string{"-", "S", "C"}}},
+		{Config: explore.Config{Name: "3x2-leases-late", Rules: leases, Procs: alike(3, twice), Deaths: 2, Lapses: 2, Late: 2, Start: []string{"-", "S", "C"}}},
+		{Config: explore.Config{Name: "3x2-leases-held", Rules: rules(leases, func(r *explore.Rules) { r.Held = true }), Procs: alike(3, twice), Deaths: 1, Lapses: 1, Late: 1, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "4x1-leases-late", Rules: leases, Procs: alike(4, once), Deaths: 3, Lapses: 2, Late: 2, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "leases-meddle", Rules: rules(leases, func(r *explore.Rules) { r.Meddle = explore.MeddleRemove | explore.MeddleCopy }), Procs: alike(2, twice), Deaths: 1, Lapses: 1, Late: 1, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "2x2-leases-late", Rules: leases, Procs: alike(2, twice), Deaths: 1, Lapses: 2, Late: 2, Start: []string{"-", "S"}}},
+		{eager: true, Config: explore.Config{Name: "leases-eager", Rules: leases, Procs: []explore.Process{process(eager), process(eager), process(twice)}, Deaths: 1, Lapses: 1, Late: 1, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "leases-wait", Rules: rules(leases, func(r *explore.Rules) { r.Events, r.Waits = true, true }), Procs: []explore.Process{process(once), process(waiter)}, Deaths: 1, Lapses: 1, Late: 1, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "late-clock", Rules: rules(leases, func(r *explore.Rules) { r.LateClock = true }), Procs: alike(2, once), Lapses: 1, Start: empty, Only: explore.Exclusion}, breaks: explore.Exclusion},
+
 		// Large ones.
+		{deep: true, Config: explore.Config{Name: "4x2-leases-late", Rules: leases, Procs: alike(4, twice), Deaths: 3, Lapses: 2, Late: 2, Start: []string{"-", "S", "C"}}},
 		{deep: true, Config: explore.Config{Name: "3x2-every", Procs: alike(3, twice), Deaths: 2, Start: every}},
 		{deep: true, Config: explore.Config{Name: "5x1-no-replace", Rules: noReplace, Procs: alike(5, once), Deaths: 3, Start: empty}},
 		{deep: true, Config: explore.Config{Name: "3x2-no-replace-stack", Rules: noReplace, Procs: alike(3, twice), Deaths: 2, Start: stacks("-STF", 1)}},
@@ -478,7 +492,7 @@ func TestExploreAssumptions(t *testing.T) {
 	}
 	for _, name := range []string{
 		"2x2-faults-witness", "unlock-twice", "containers", "pid-again", "wait-faults", "two-handles-witness", "two-hosts-witness",
-		"meddle-no-replace", "copies", "late-create", "reexec-no-witness", "two-handles-no-witness", "exports-witness", "views", "own-boot-no-witness",
+		"2x2-leases-late", "leases-meddle", "leases-eager", "leases-wait", "meddle-no-replace", "copies", "late-create", "reexec-no-witness", "two-handles-no-witness", "exports-witness", "views", "own-boot-no-witness",
 	} {
 		t.Run(name, func(t *testing.T) {
 			stopIfBroken(t)

@@ -141,7 +141,7 @@ func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold,
 			return nil, blocker, nil, nil
 		}
 	}
-	v, err := l.enter()
+	v, err := l.enterWith(ctx)
 	if err != nil {
 		return nil, look{}, nil, err
 	}
@@ -264,9 +264,10 @@ func (l *DirLock) LogValue() slog.Value { return slog.StringValue(l.path) }
 type visit struct {
 	*DirLock
 	dir     fsys.OpenDir
-	events  []event   // to be logged when the handle's mutex is free
-	waiting bool      // the caller waits for the lock, and has time
-	climbed time.Time // when it first began to climb
+	opened  fsys.OpenDir // is dir, and outlives the call
+	events  []event      // to be logged when the handle's mutex is free
+	waiting bool         // the caller waits for the lock, and has time
+	climbed time.Time    // when it first began to climb
 }
 
 var errZero = errors.New("a DirLock must be made by lock.New")
@@ -277,7 +278,7 @@ func (l *DirLock) enter() (visit, error) {
 		return visit{}, err
 	}
 	dir, err := fsys.Open(l.named)
-	return visit{DirLock: l, dir: dir}, err
+	return visit{DirLock: l, dir: dir, opened: dir}, err
 }
 
 // madeWrongly returns why this handle can do nothing.

@@ -66,6 +66,9 @@ func (l *DirLock) identify(dir fsys.Dir) error {
 	if err != nil {
 		return err
 	}
+	if witness == fsys.Leased {
+		witness = fsys.NoWitness // the store says it of the file, whatever the record says
+	}
 	o.Witness, o.WriteLock = witness != fsys.NoWitness, witness == fsys.Held
 	o.Local, o.Mount, o.Type, o.Direct = loc.Local, loc.Mount, loc.Type, loc.Direct
 	if l.self.identity == o {

@@ -100,17 +100,22 @@ func (v *visit) unchanged(before look) (bool, error) {
 
 // create publishes a new record of ours at a level.
 func (v *visit) create(level int) (*hold, error) {
+	return v.make(func(data []byte) (fsys.File, error) { return v.publish(levelName(level), data) })
+}
+
+// make makes a level file of ours, with a new record, in the way that it is told.
+func (v *visit) make(publish func(data []byte) (fsys.File, error)) (*hold, error) {
 	o, data, err := v.newRecord(v.dir)
 	if err != nil {
 		return nil, err
 	}
 	holdID(o.ID) // before anybody can see it
-	f, err := v.publish(levelName(level), data)
+	f, err := publish(data)
 	if err != nil {
 		letGoOfID(o.ID)
 		return nil, err
 	}
-	return &hold{dir: v.dir, file: f, owner: o}, nil
+	return &hold{dir: v.opened, file: f, owner: o}, nil
 }
 
 // publish makes a file of ours appear, from what was made ready if there is.
@@ -159,6 +164,9 @@ func (h *hold) letGo() {
 // remove removes a level file if it is ours, and tells whether it was.
 func (h *hold) remove(level int) (found bool, err error) {
 	name := levelName(level)
+	if found, err = fsys.Remove(h.file, name); !errors.Is(err, errors.ErrUnsupported) {
+		return found, err
+	}
 	ours, err := h.file.Intact(name)
 	if err != nil || !ours {
 		return false, err

@@ -32,8 +32,13 @@ var vouchedFor = alive(1, "it holds the kernel's lock on the file")
 // asked for here, each time.
 func (v *visit) judge(r look) (verdict, error) {
 	o, witness := r.owner, r.Witness
-	if r.heldByKernel() {
+	switch {
+	case r.heldByKernel():
 		return vouchedFor, nil
+	case r.Witness == fsys.Leased:
+		return alive(rowLeased, "its lease has not ended"), nil
+	case r.Witness == fsys.Ended && !r.torn:
+		return dead(rowEnded, "its file hangs on no lease"), nil
 	}
 	loc, err := fsys.Locate(v.dir)
 	if err != nil {

@@ -85,6 +85,9 @@ func (l *DirLock) watched(h *hold) *guard {
 		h.guard = &guard{DirLock: l, h: h, lost: make(chan struct{}), stop: func() {}}
 		h.guard.ctx, h.guard.end = context.WithCancelCause(context.Background())
 		go h.guard.run()
+		if fsys.EndOf(h.file) != nil {
+			go h.guard.awaitEnd()
+		}
 	}
 	return h.guard
 }
@@ -170,6 +173,9 @@ func (g *guard) holds() bool {
 func (g *guard) beat() time.Duration {
 	if !g.watching {
 		return lossPoll
+	}
+	if fsys.EndOf(g.h.file) != nil {
+		return lossBeat // the store tells of every change, and the lease ends by itself
 	}
 	if loc, err := fsys.Locate(g.h.dir); err != nil || !loc.Local || !loc.Direct {
 		return lossPoll // who changes the file elsewhere causes no event here

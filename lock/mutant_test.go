@@ -292,6 +292,41 @@ var mutants = []mutant{
 		hunts: "wait wait-owners", property: explore.NoLostWake,
 		why: "the next owner's death wakes nobody",
 	},
+	{
+		name: "a leased file is removed without an if", file: "level.go",
+		old:   "if found, err = fsys.Remove(h.file, name); !errors.Is(err, errors.ErrUnsupported) {",
+		new:   "if found, err = false, error(nil); false {",
+		hunts: "3x1-leases", property: explore.OwnFiles,
+		why: "the lease ends after the look, and the next owner's file is removed",
+	},
+	{
+		name: "a swap that compares nothing", file: "lease.go",
+		old:   "return fsys.Swap(v.dir, levelName(0), m.Snapshot, data)",
+		new:   "now, err := v.dir.Read(levelName(0))\n\t\tif err != nil {\n\t\t\treturn nil, err\n\t\t}\n\t\treturn fsys.Swap(v.dir, levelName(0), now, data)",
+		hunts: "3x1-leases", property: explore.OwnFiles,
+		why: "somebody else has taken over from the dead owner since it was judged",
+	},
+	{
+		name: "levels in a store that removes files by itself", file: "protocol.go",
+		old:   "if m.leased() {",
+		new:   "if false {",
+		hunts: "3x1-leases 3x2-leases", property: explore.OwnFiles,
+		why: "the lease of the level ends, and another process takes the level",
+	},
+	{
+		name: "the process table judges a leased file", file: "liveness.go",
+		old:   "case r.Witness == fsys.Leased:",
+		new:   "case false:",
+		hunts: "3x1-leases", property: explore.OwnFiles,
+		why: "the process is dead, and its lease has not ended: a request of it may be under way",
+	},
+	{
+		name: "what hangs on no lease stays", file: "liveness.go",
+		old:   "case r.Witness == fsys.Ended && !r.torn:",
+		new:   "case false:",
+		hunts: "leases-hosts", property: explore.NoLockOut,
+		why: "no lease ends, and nobody here can judge the process",
+	},
 }
 
 // hunts are the small searches in which mutants are caught, beside those of
@@ -315,6 +350,9 @@ func hunts() []explore.Config {
 		{Name: "wait-prepared", Rules: explore.Rules{Events: true, Waits: true, Prepares: true}, Procs: []explore.Process{process(once), process(waiter)}, Deaths: 1, Start: stacks("-S", 1)},
 		{Name: "wait-owners", Rules: explore.Rules{Events: true, Waits: true}, Procs: []explore.Process{process(once), process(once), process(waiter)}, Deaths: 1, Start: empty},
 	}
+	cs = append(cs,
+		explore.Config{Name: "3x1-leases", Rules: explore.Rules{Leases: true, Network: true}, Procs: alike(3, once), Deaths: 1, Lapses: 1, Start: []string{"-", "S"}},
+		explore.Config{Name: "leases-hosts", Rules: explore.Rules{Leases: true, Network: true}, Procs: []explore.Process{on(1, 0, once)}, Start: []string{"B"}})
 	for i := range cs {
 		cs[i].Lone = once
 	}
@@ -471,7 +509,7 @@ func TestExploreMutants(t *testing.T) {
 	}
 	stopIfBroken(t)
 	var caught atomic.Int32
-	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(35)) })
+	t.Cleanup(func() { assert.GreaterOrEqual(t, caught.Load(), int32(40)) })
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			stopIfBroken(t)

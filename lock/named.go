@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"context"
 	"os"
 	"strings"
 
@@ -23,6 +24,11 @@ type prefixedOpen struct {
 var (
 	_ fsys.Wrapper   = prefixed{}
 	_ fsys.Watcher   = prefixed{}
+	_ fsys.Swapper   = prefixed{}
+	_ fsys.Contexter = prefixedOpen{}
+	_ fsys.Remover   = prefixedFile{}
+	_ fsys.Tokener   = prefixedFile{}
+	_ fsys.Ender     = prefixedFile{}
 	_ fsys.Preparer  = prefixed{}
 	_ fsys.Opener    = prefixed{}
 	_ fsys.Nester    = prefixed{}
@@ -97,6 +103,21 @@ func (p prefixed) Watch(name string) (changed <-chan struct{}, stop func(), err 
 	return fsys.Watch(p.Dir, p.prefix+name)
 }
 
+// Swap implements [fsys.Swapper].
+func (p prefixed) Swap(name string, old fsys.Snapshot, data []byte) (fsys.File, error) {
+	return p.file(fsys.Swap(p.Dir, p.prefix+name, old, data))
+}
+
+// WithContext implements [fsys.Contexter].
+func (p prefixedOpen) WithContext(ctx context.Context) fsys.Dir {
+	d, ok := p.Dir.(fsys.OpenDir)
+	if !ok {
+		return p
+	}
+	d = fsys.WithContext(ctx, d)
+	return prefixedOpen{prefixed{d, p.prefix}, d.Close}
+}
+
 // Prepare implements [fsys.Preparer].
 func (p prefixed) Prepare(size int) (fsys.Prepared, error) {
 	ready, err := fsys.Prepare(p.Dir, size)
@@ -113,6 +134,15 @@ type prefixedFile struct {
 }
 
 func (f prefixedFile) Intact(name string) (bool, error) { return f.File.Intact(f.prefix + name) }
+
+// Remove implements [fsys.Remover].
+func (f prefixedFile) Remove(name string) (bool, error) { return fsys.Remove(f.File, f.prefix+name) }
+
+// Token implements [fsys.Tokener].
+func (f prefixedFile) Token() (uint64, bool) { return fsys.Token(f.File) }
+
+// Ended implements [fsys.Ender].
+func (f prefixedFile) Ended() <-chan struct{} { return fsys.EndOf(f.File) }
 
 // Dup implements [fsys.Inheritor].
 func (f prefixedFile) Dup() (*os.File, error) { return fsys.Dup(f.File) }

@@ -78,6 +78,9 @@ func (v *visit) attempt(ctx context.Context, expectFree bool) (h *hold, blocker 
 	if m.state != proc.Dead {
 		return nil, m, false, nil
 	}
+	if m.leased() {
+		return v.swap(m)
+	}
 	return v.climb(ctx, m)
 }
 

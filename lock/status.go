@@ -127,6 +127,9 @@ func (l *DirLock) Status() (Status, error) {
 			gap++
 			continue
 		}
+		if errors.Is(err, fsys.ErrUnavailable) {
+			return Status{}, l.wrap("status", err) // that is not about the file
+		}
 		gap = 0
 		level := Level{N: n, Path: l.levelPath(n), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row}
 		if err != nil {
@@ -136,6 +139,9 @@ func (l *DirLock) Status() (Status, error) {
 			level.Reason = reasonWorkGoesOn
 		}
 		s.Levels = append(s.Levels, level)
+		if r.leased() {
+			break // such a store needs no other level
+		}
 	}
 	return s, nil
 }

@@ -78,7 +78,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 		switch {
 		case err == nil:
 			err = w.wait(ctx, blocker)
-		case w.blocked && isShortage(err):
+		case w.blocked && (isShortage(err) || errors.Is(err, fsys.ErrUnavailable)):
 			err = w.sitOut(ctx, err)
 		}
 		if err != nil {

@@ -1,6 +1,11 @@
 package lock
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/dirlock/dirlock/fsys"
+)
 
 // WaitFree waits until nobody holds the lock, or its owner is dead, and returns
 // the Status of that moment: its State is not Held. It takes nothing and changes
@@ -16,6 +21,12 @@ func (l *DirLock) WaitFree(ctx context.Context) (Status, error) {
 	defer w.unwatch()
 	for {
 		s, err := l.Status()
+		if w.blocked && errors.Is(err, fsys.ErrUnavailable) {
+			if err := w.sitOut(ctx, err); err != nil {
+				return s, l.wrap("wait", err)
+			}
+			continue
+		}
 		if err != nil {
 			return s, err
 		}
@@ -23,7 +34,7 @@ func (l *DirLock) WaitFree(ctx context.Context) (Status, error) {
 		if state != Held {
 			return s, nil
 		}
-		blocker := look{level: level.N, owner: level.Owner, verdict: verdict{state: level.State, why: level.Reason}}
+		blocker := look{level: level.N, owner: level.Owner, verdict: verdict{state: level.State, why: level.Reason, row: level.row}}
 		if err := w.wait(ctx, blocker); err != nil {
 			return s, l.wrap("wait", err)
 		}

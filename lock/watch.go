@@ -15,8 +15,9 @@ import (
 // waiter waits for one file of one owner at a time.
 type waiter struct {
 	*DirLock
-	onlyLooks  bool // it does not want the lock
-	blocked    bool // by blocker, at the last look
+	ctx        context.Context // of the wait
+	onlyLooks  bool            // it does not want the lock
+	blocked    bool            // by blocker, at the last look
 	blocker    look
 	losses     int  // how often somebody else was faster, in a row
 	said       bool // that there are no events
@@ -39,6 +40,7 @@ type waiter struct {
 // wait returns when it is time to look again, or ctx is done. It is told what
 // is in the way.
 func (w *waiter) wait(ctx context.Context, b look) error {
+	w.ctx = ctx
 	first := !w.blocked
 	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
 	w.blocked, w.blocker, w.expectFree = true, b, false
@@ -53,7 +55,8 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 			return err
 		}
 		w.beat = w.nextBeat()
-		w.expectFree = w.changed != nil && b.level == 0
+		// In a store, to create in vain costs more than to look.
+		w.expectFree = w.changed != nil && b.level == 0 && b.row != rowLeased
 	case same || first && !b.gone:
 		// Then look again at once: what happened before the watch began is not
 		// among its events.
@@ -87,7 +90,7 @@ func (w *waiter) watch(b look) {
 	w.logWaiting(b)
 	arranging <- struct{}{}
 	defer func() { <-arranging }()
-	v, err := w.enter()
+	v, err := w.enterWith(w.ctx)
 	if err != nil {
 		w.noEvents(err)
 		return
@@ -121,6 +124,10 @@ func (w *waiter) watchOwner(v *visit, b look) {
 	case !errors.Is(err, fs.ErrNotExist):
 		w.noEvents(err)
 	}
+	if b.row == rowLeased && w.changed != nil {
+		w.beat, w.longest = safetyBeat, safetyBeat // the store tells of the owner's end, too
+		return
+	}
 	if self, err := w.table.Self(); err != nil || !sameNamespace(b.owner, self) {
 		w.notePolling(errors.New("the owner is not a process that this one can see"))
 		return
@@ -153,7 +160,7 @@ func (w *waiter) sitOut(ctx context.Context, why error) error {
 	w.unwatch()
 	w.unprepare()
 	w.blocker = look{} // then the next look is the first one of its file
-	w.crowd = true
+	w.crowd, w.longest = isShortage(why), w.pollMax
 	w.notePolling(why)
 	w.beat = max(w.nextBeat(), w.pollMin)
 	return w.pause(ctx, w.jitter(w.beat), nil, nil)

@@ -39,6 +39,11 @@ var cases = []testCase{
 	{"no witness", "a witness that nobody promised makes dead owners live, or live ones dead", noWitness},
 	{"witness probes", "probing must disturb neither the owner nor another prober", witnessProbes},
 	{"open directory", "a holder must find its file in the directory that it locked, whatever the name leads to by then", openDirectory},
+	{"swap", "two that find one dead owner must not both get its lock", swap},
+	{"one swapper", "two that find one dead owner must not both get its lock", oneSwapper},
+	{"remove if", "an owner that has lost its lock must not remove that of the next one", removeIf},
+	{"token", "a resource that has seen the next owner must refuse the one before", token},
+	{"context", "whoever waits with a context must get back when that is done", contexts},
 	{"prepare", "what a waiter has made ready must be seen by nobody before the waiter owns the lock, and be like any other file then", prepare},
 	{"watch", "a waiter that misses the release sleeps while the lock is free", watch},
 	{"watch early", "the lock may be released while the waiter begins to wait", watchEarly},
@@ -46,6 +51,14 @@ var cases = []testCase{
 	{"nested hostile", "anybody can put anything there, and nothing that is elsewhere must be touched", nestedHostile},
 	{"nested race", "a directory that is removed with a file in it takes a living reader's lock", nestedRace},
 	{"nested watch", "a waiter that misses the release sleeps while the lock is free", nestedWatch},
+}
+
+// aFile says whether there is a file, for a message, and shows nothing of it.
+func aFile(f fsys.File) string {
+	if f == nil {
+		return "nil"
+	}
+	return "a file"
 }
 
 func payload(seed int) []byte {
@@ -161,7 +174,7 @@ func nameTaken(w *suite) error {
 	}
 	defer f.Close()
 	if g, err := w.Create("L0", payload(1)); !errors.Is(err, fs.ErrExist) || g != nil {
-		return fmt.Errorf("second Create: %v, %v; want nil and an error that matches %q", g, err, fs.ErrExist)
+		return fmt.Errorf("second Create: %s, %v; want nil and an error that matches %q", aFile(g), err, fs.ErrExist)
 	}
 	if s, err := w.Read("L0"); err != nil || !bytes.Equal(s.Data, payload(0)) {
 		return fmt.Errorf("the second Create changed the file (%v)", err)
@@ -173,6 +186,9 @@ func nameTaken(w *suite) error {
 }
 
 func missingDirectory(w *suite) error {
+	if w.Flat {
+		return errFlat
+	}
 	missing := filepath.Join(w.dir, "missing")
 	d, err := w.fs.Dir(missing)
 	if err != nil {
@@ -182,7 +198,7 @@ func missingDirectory(w *suite) error {
 		return fmt.Errorf("Dir of a missing directory: %w", err)
 	}
 	if f, err := d.Create("L0", payload(0)); !errors.Is(err, fs.ErrNotExist) || f != nil {
-		return fmt.Errorf("Create in a missing directory: %v, %v; want nil and an error that matches %q", f, err, fs.ErrNotExist)
+		return fmt.Errorf("Create in a missing directory: %s, %v; want nil and an error that matches %q", aFile(f), err, fs.ErrNotExist)
 	}
 	if _, err := d.Read("L0"); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("Read in a missing directory: %v", err)
@@ -199,12 +215,15 @@ func missingDirectory(w *suite) error {
 		return nil
 	}
 	if g, err := d.Create("L0", payload(0)); err == nil || errors.Is(err, fs.ErrExist) || g != nil {
-		return fmt.Errorf("Create with a file as the directory: %v, %v; want nil and an error that is not contention", g, err)
+		return fmt.Errorf("Create with a file as the directory: %s, %v; want nil and an error that is not contention", aFile(g), err)
 	}
 	return nil
 }
 
 func makeDirectory(w *suite) error {
+	if w.Flat {
+		return errFlat
+	}
 	if !has[fsys.Maker](w.Dir) {
 		return errSkip
 	}
@@ -455,7 +474,7 @@ func replaceAtomic(w *suite) error {
 		},
 		func() error {
 			if g, err := w.Create("L0", payload(0)); !errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("Create beside Replace: %v, %v: the name was free for a moment", g, err)
+				return fmt.Errorf("Create beside Replace: %s, %v: the name was free for a moment", aFile(g), err)
 			}
 			s, err := w.Read("L0")
 			if err != nil {
@@ -588,7 +607,7 @@ func hostile(w *suite) error {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		if f, err := w.Create(name, payload(0)); !errors.Is(err, fs.ErrExist) || f != nil {
-			return fmt.Errorf("Create where a %s is: %v, %v", kind, f, err)
+			return fmt.Errorf("Create where a %s is: %s, %v", kind, aFile(f), err)
 		}
 		if kind == Directory {
 			if err := w.Remove(name); err == nil {
@@ -724,6 +743,9 @@ func witness(w *suite) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	if kind == fsys.Leased {
+		return w.endsSoon("L0")
+	}
 	if err := look(w.Dir, "L0", fsys.Free); err != nil {
 		return fmt.Errorf("after Close: %w", err)
 	}
@@ -805,7 +827,27 @@ func witnessProbes(w *suite) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	if kind == fsys.Leased {
+		return w.endsSoon("L0")
+	}
 	return probe(fsys.Free)
+}
+
+// endsSoon waits for the end of the lease that a file hangs on, whose creator has
+// closed it.
+func (w *suite) endsSoon(name string) error {
+	for end := time.Now().Add(w.Patience); ; {
+		s, err := w.Read(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && s.Witness == fsys.Ended:
+			return nil
+		case err != nil || s.Witness != fsys.Leased:
+			return fmt.Errorf("after Close: the witness is %v, %w", s.Witness, err)
+		case time.Now().After(end):
+			return fmt.Errorf("%v after Close the witness is still %v", w.Patience, s.Witness)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // openDirectory moves an open directory away, and makes another one of the name.
@@ -860,7 +902,8 @@ func movedAway(o, named fsys.Dir, f fsys.File) error {
 	if err != nil {
 		return fmt.Errorf("Create by the name, which is another directory's: %w", err)
 	}
-	if err := errors.Join(o.Remove("L0"), g.Close()); err != nil {
+	defer g.Close()
+	if err := o.Remove("L0"); err != nil {
 		return fmt.Errorf("Remove in the open directory, which was moved: %w", err)
 	}
 	if s, err := named.Read("L0"); err != nil || !bytes.Equal(s.Data, payload(1)) {

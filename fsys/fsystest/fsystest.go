@@ -51,6 +51,10 @@ type Backend struct {
 	// what cannot be done. If it is nil, the checks that need it are left out.
 	Foreign func(kind Kind, dir, name string) error
 
+	// Flat: the file system has no directories that could be missing, such as a
+	// store with keys. A directory is then no more than a prefix.
+	Flat bool
+
 	// Patience is how long the suite waits for an event that must come: 30
 	// seconds, if it is zero.
 	Patience time.Duration

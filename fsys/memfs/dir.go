@@ -45,6 +45,11 @@ var (
 	_ fsys.Localizer = opened{}
 	_ fsys.Watcher   = opened{}
 	_ fsys.Preparer  = opened{}
+	_ fsys.Swapper   = named{}
+	_ fsys.Swapper   = opened{}
+	_ fsys.Remover   = (*file)(nil)
+	_ fsys.Tokener   = (*file)(nil)
+	_ fsys.Ender     = (*file)(nil)
 	_ fsys.FS        = (*Disk)(nil)
 	_ fsys.FS        = view{}
 	_ fsys.File      = (*file)(nil)
@@ -60,11 +65,14 @@ func (d dir) Path() string { return filepath.FromSlash(d.path) }
 func (d dir) do(op Op, f func(n *node, c *config) error) error {
 	op.Dir = d.Path()
 	done, err := d.begin(op)
-	if err == nil {
-		err = d.locked(op, f)
-	}
-	if err == nil {
-		err = done
+	switch later, isLater := done.(butLater); {
+	case isLater:
+		d.arrivesLater(op, f)
+		err = later.error
+	case err == nil:
+		if err = d.locked(op, f); err == nil {
+			err = done
+		}
 	}
 	if err == nil {
 		return nil
@@ -165,23 +173,10 @@ func (d dir) Create(name string, data []byte) (fsys.File, error) {
 		if n.entries[name] != nil {
 			return fs.ErrExist
 		}
-		f.node = d.disk.files.newNode(0)
-		f.node.data = bytes.Clone(data)
-		if c.witness != fsys.NoWitness {
-			f.lock = &flock{d.view, c, c.witness}
-			f.node.locks = append(f.node.locks, f.lock)
-		}
-		d.disk.files.put(n, name, f.node)
-		d.disk.files.open[f] = d.view
+		f.publish(n, name, c)
 		return nil
 	})
-	if err != nil {
-		if f.node != nil { // it is done, and fails all the same
-			f.release()
-		}
-		return nil, err
-	}
-	return f, nil
+	return f.published(err)
 }
 
 // Read implements [fsys.Dir].
@@ -206,7 +201,12 @@ func (d dir) Read(name string) (fsys.Snapshot, error) {
 		if !c.noIDs {
 			s.ID = fsys.ID{1, file.ino, file.change}
 		}
-		if c.witness != fsys.NoWitness {
+		switch {
+		case c.leased && file.leased:
+			s.Witness = fsys.Leased
+		case c.leased:
+			s.Witness = fsys.Ended
+		case c.witness != fsys.NoWitness:
 			mount = c
 		}
 		return nil

@@ -17,6 +17,41 @@ type file struct {
 	data   []byte
 	lock   *flock
 	closed bool
+	ended  chan struct{} // closed when the lease ends; nil without one
+	lapsed bool          // it is closed
+	nobody bool          // whoever asked for it does not wait any more
+}
+
+// publish gives a new file its name.
+func (f *file) publish(dir *node, name string, c *config) {
+	files := f.dir.disk.files
+	f.node = files.newNode(0)
+	f.node.data = bytes.Clone(f.data)
+	if c.leased {
+		f.node.leased, f.node.creator = true, f
+		f.ended = make(chan struct{})
+	} else if c.witness != fsys.NoWitness {
+		f.lock = &flock{f.dir.view, c, c.witness}
+		f.node.locks = append(f.node.locks, f.lock)
+	}
+	files.put(dir, name, f.node)
+	if f.closed = f.nobody; !f.closed {
+		files.open[f] = f.dir.view
+	}
+}
+
+// published returns f, unless the operation that was to publish it has failed.
+func (f *file) published(err error) (fsys.File, error) {
+	if err == nil {
+		return f, nil
+	}
+	f.dir.disk.files.mu.Lock()
+	f.nobody = f.node == nil
+	f.dir.disk.files.mu.Unlock()
+	if !f.nobody { // it is done, and fails all the same
+		f.release()
+	}
+	return nil, err
 }
 
 // Intact implements [fsys.File].
@@ -28,7 +63,7 @@ func (f *file) Intact(name string) (ok bool, err error) {
 		case !valid(name):
 			return fs.ErrInvalid
 		}
-		ok = n.entries[name] == f.node && bytes.Equal(f.node.data, f.data)
+		ok = f.is(n, name)
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) { // not even the directory is there
@@ -55,6 +90,7 @@ func (f *file) release() bool {
 	defer f.dir.disk.files.mu.Unlock()
 	was := !f.closed
 	f.closed = true
+	f.letGo()
 	f.node.locks = slices.DeleteFunc(f.node.locks, func(l *flock) bool { return l == f.lock })
 	delete(f.dir.disk.files.open, f)
 	return was

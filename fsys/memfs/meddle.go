@@ -69,7 +69,7 @@ func (d *Disk) Write(name string, data []byte) {
 		if !n.mode.IsRegular() {
 			return fsys.ErrNotRegular
 		}
-		n.data, n.change = bytes.Clone(data), d.files.next()
+		n.data, n.change, n.leased = bytes.Clone(data), d.files.next(), false
 		n.wake()
 		return nil
 	})

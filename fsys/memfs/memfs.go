@@ -21,6 +21,9 @@
 // the test is wrong then. [Disk.Before] gives a test control of every single
 // operation.
 //
+// With [Leased] it is a store such as etcd, in which files hang on leases: see
+// [fsys.Swapper].
+//
 // There are no background goroutines, and only late events need a clock, so that a
 // disk works inside a bubble of testing/synctest.
 package memfs
@@ -48,8 +51,8 @@ type Disk struct {
 
 // New returns a disk with one empty directory. Unless options say otherwise,
 // only one machine can reach it, it vouches for owners with [fsys.Held], and its
-// directories have all optional interfaces of package fsys but [fsys.Peeker] and
-// [fsys.Sweeper]. Its files are no [fsys.Inheritor].
+// directories have all optional interfaces of package fsys but [fsys.Peeker],
+// [fsys.Sweeper] and [fsys.Contexter]. Its files are no [fsys.Inheritor].
 func New(dir string, options ...Option) *Disk {
 	d := &Disk{newFiles(), &config{
 		witness:  fsys.Held,
@@ -116,7 +119,8 @@ type Op struct {
 	Process proc.Table
 	// Name is that of the method, in lower case: "create" (for CreateIn, too),
 	// "read", "replace", "remove", "list", "open", "witnesses", "locate", "watch",
-	// "prepare", "intact", "mkdir", "rmdir", "named" or "close". In the middle of a Read, "witness"
+	// "prepare", "intact", "mkdir", "rmdir", "named", "swap", "remove if" (that of a
+	// File) or "close". In the middle of a Read, "witness"
 	// comes between the data and the question for the file's witness; if that
 	// fails, the answer is [fsys.NoWitness].
 	Name string
@@ -147,10 +151,29 @@ func ButDone(err error) error { return butDone{err} }
 
 type butDone struct{ error }
 
+// ButLater is for [Disk.Before]: the operation fails with err, and is done all the
+// same when [Disk.Arrive] is called, whether its process lives by then or not. It is
+// a request whose answer is not waited for any more.
+func ButLater(err error) error { return butLater{err} }
+
+type butLater struct{ error }
+
 // Option takes an ability away, or changes it. See [New] and [Disk.Set].
 type Option func(*config)
 
+// Leased makes it a store in which files hang on leases. It vouches for owners with
+// [fsys.Leased] instead of locks of a kernel, replaces and removes a file only if it
+// is still the same, and has fencing tokens. A lease ends by [Disk.EndLease] and when
+// its owner closes the file, but not by itself when the owner dies. The file is
+// removed then.
+func Leased() Option {
+	return func(c *config) {
+		c.leased, c.witness, c.location = true, fsys.Leased, fsys.Location{Type: "store", Mount: "store1"}
+	}
+}
+
 type config struct {
+	leased    bool
 	witness   fsys.Witness
 	location  fsys.Location
 	noIDs     bool
@@ -214,7 +237,7 @@ func (v view) Dir(name string) (fsys.Dir, error) {
 func clean(name string) string { return path.Clean("/" + filepath.ToSlash(name)) }
 
 // begin starts an operation. If done is not nil, the operation is to be done, and
-// to fail with that.
+// to fail with that. If it is a [ButLater], it is to be done later.
 func (v view) begin(op Op) (done, err error) {
 	v.disk.files.mu.Lock()
 	before := v.disk.files.before
@@ -225,6 +248,10 @@ func (v view) begin(op Op) (done, err error) {
 		var d butDone
 		if errors.As(err, &d) {
 			done, err = d.error, nil
+		}
+		var l butLater
+		if errors.As(err, &l) {
+			return l, nil
 		}
 	}
 	if err == nil && v.ended() {

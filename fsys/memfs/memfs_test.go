@@ -30,6 +30,7 @@ func TestConformance(t *testing.T) {
 			memfs.Witness(fsys.NoWitness), remote, memfs.NoIDs(),
 			memfs.NoReplace(), memfs.NoPrepare(), memfs.NoEvents(),
 		},
+		"leased":      {memfs.Leased()},
 		"late events": {memfs.LateEvents(time.Millisecond)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,8 @@ type files struct {
 	before func(Op) error
 
 	open map[any]view // what is open, and by whom
+
+	late []func() // requests that have not arrived yet
 }
 
 // node is a file of any kind.
@@ -32,6 +34,8 @@ type node struct {
 	target  string // of a symbolic link
 	locks   []*flock
 	watches []*watch
+	leased  bool  // it hangs on a lease
+	creator *file // who has the lease
 
 	// Of a directory:
 	entries map[string]*node

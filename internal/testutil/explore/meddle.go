@@ -110,7 +110,11 @@ func (m *model) meddlings(s *state, acts []action) []action {
 			acts = append(acts, actFlock|action(l))
 		}
 		if do&MeddleCopy != 0 && s.f[f].owner >= 0 && !s.f[f].torn {
-			for to := range meddleTop + 1 {
+			top := meddleTop
+			if m.cfg.Rules.Leases {
+				top = 0 // there are no levels above it that anybody would look at
+			}
+			for to := range top + 1 {
 				if s.lv[to] < 0 || m.mayMeddle(s, s.lv[to]) {
 					acts = append(acts, actCopy|action(l<<4|to))
 				}
@@ -181,7 +185,7 @@ func (m *model) meddle(s *state, a action) {
 			s.f[f].twin = s.meddled + 1
 		}
 		x := s.f[f]
-		x.open, x.by, x.weak, x.src, x.debt, x.level = false, none, false, 0, 0, int8(to)
+		x.open, x.by, x.weak, x.src, x.debt, x.level, x.leased = false, none, false, 0, 0, int8(to), false
 		m.lose(s, to)
 		g := s.newFile()
 		s.lv[to], s.f[g] = g, x
@@ -242,7 +246,7 @@ func (m *model) reexec(s *state, p int) {
 // close lets go of a file.
 func (m *model) close(s *state, f int8) {
 	s.f[f].open = false
-	if s.f[f].level < 0 || s.meddled > 0 {
+	if s.f[f].level < 0 || s.meddled > 0 || m.cfg.Rules.Leases {
 		s.f[f].by = none
 	}
 	for i := range s.f {

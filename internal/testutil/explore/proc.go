@@ -66,15 +66,18 @@ const (
 	opLocal              //
 	opPrepare            //
 	opHolds              // id of a record
+	opSwap               // name, old, data
+	opRemoveIf           // file, name
 )
 
-var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold"}
+var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold", "swap", "remove if"}
 
 // call is an operation that a thread is about to do.
 type call struct {
 	kind        callKind
 	name, name2 string
 	data        []byte
+	old         fsys.Snapshot
 	file        *procFile
 	id          proc.Identity
 	record      string // part of one
@@ -268,6 +271,8 @@ type procFS struct{ p *Proc }
 
 func (f procFS) Dir(string) (fsys.Dir, error) {
 	switch d := procDir(f); {
+	case f.p.rules.Leases:
+		return leaseDir{notifyDir{d}}, nil
 	case f.p.rules.Prepares:
 		return prepareDir{notifyDir{d}}, nil
 	case f.p.rules.Events:
@@ -310,6 +315,9 @@ func (d procDir) List(string) ([]string, error) {
 }
 
 func (d procDir) Witnesses() (fsys.Witness, error) {
+	if d.p.rules.Leases {
+		return fsys.Leased, nil
+	}
 	yes := d.p.rules.Witness
 	if d.p.rules.Faults {
 		a := d.p.do(call{kind: opWitnesses})

@@ -67,8 +67,8 @@ const (
 // op is an operation without names. Operations on files that are known, and on
 // processes, have the number of a binding.
 type op struct {
-	kind callKind
-	a, b int8
+	kind    callKind
+	a, b, c int8
 }
 
 // A node is a point between two operations of a program.
@@ -374,29 +374,17 @@ func (s *solo) symbol(c *call) op {
 	o := op{kind: c.kind}
 	switch c.kind {
 	case opCreate:
-		o.a = level(c.name)
-		wide := s.rs.rules.Network
-		if string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
-			// The directory was another one when it was asked for.
-			wide = !wide
-			if !s.rs.rules.Exports || string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
-				panic("explore: what is created is not the record that such a process creates")
-			}
-		}
-		if wide {
-			o.b |= createWide
-		}
-		if !s.p.fresh {
-			o.b |= createOld
-		}
-		s.p.fresh = false
+		o.a, o.b = level(c.name), s.newRecord(c)
+	case opSwap:
+		o.a, o.c = level(c.name), s.newRecord(c)
+		o.b = int8(slices.IndexFunc(s.b, func(b known) bool { return b.uid == c.old.ID[1] }))
 	case opRead, opRemove, opNotify:
 		o.a = level(c.name)
 	case opReplace:
 		o.a, o.b = level(c.name), level(c.name2)
-	case opIntact, opClose:
+	case opIntact, opRemoveIf, opClose:
 		o.a = s.find(c.file)
-		if c.kind == opIntact {
+		if c.kind != opClose {
 			o.b = level(c.name)
 		}
 	case opProbe, opNotifyP:
@@ -405,6 +393,26 @@ func (s *solo) symbol(c *call) op {
 		o.a = int8(slices.IndexFunc(s.b, func(b known) bool { return strings.Contains(string(b.data), c.record) }))
 	}
 	return o
+}
+
+// newRecord checks a record that is created, and says what is special about it.
+func (s *solo) newRecord(c *call) (special int8) {
+	wide := s.rs.rules.Network
+	if string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
+		// The directory was another one when it was asked for.
+		wide = !wide
+		if !s.rs.rules.Exports || string(c.data) != string(s.rs.record(s.p.self, facts{wide, s.p.mount}, s.p.nonce)) {
+			panic("explore: what is created is not the record that such a process creates")
+		}
+	}
+	if wide {
+		special |= createWide
+	}
+	if !s.p.fresh {
+		special |= createOld
+	}
+	s.p.fresh = false
+	return special
 }
 
 func (s *solo) find(f *procFile) int8 {
@@ -453,12 +461,12 @@ func (s *solo) answer(c *call, r result) {
 		return
 	}
 	switch c.kind {
-	case opCreate:
+	case opCreate, opSwap:
 		a.file = &procFile{}
 		s.b = append(s.b, known{file: a.file, data: c.data, id: s.p.self, own: true, uid: s.fileID()})
 	case opRead:
 		a.snap = s.read(r)
-	case opIntact, opWitnesses, opLocal, opHolds:
+	case opIntact, opRemoveIf, opWitnesses, opLocal, opHolds:
 		a.yes = r.kind() == resOK
 	case opClose:
 		s.b[s.find(c.file)].gone = true
@@ -526,7 +534,14 @@ func (s *solo) read(r result) fsys.Snapshot {
 }
 
 func (s *solo) snapshot(k int, r result) fsys.Snapshot {
-	return fsys.Snapshot{Data: slices.Clone(s.b[k].data), Witness: fsys.Witness(r.witness()), ID: fsys.ID{1, s.b[k].uid, 1}}
+	w := fsys.Witness(r.witness())
+	switch {
+	case r&factLeased != 0:
+		w = fsys.Leased
+	case r&factEnded != 0:
+		w = fsys.Ended
+	}
+	return fsys.Snapshot{Data: slices.Clone(s.b[k].data), Witness: w, ID: fsys.ID{1, s.b[k].uid, 1}}
 }
 
 // What stands in files that are not whole records.

@@ -23,7 +23,7 @@ var ErrReplay = errors.New("the replay does not fit the code")
 const version = "v1"
 
 // letters stand for operations in replay strings.
-const letters = ".ecrmdlixpznsaboqh"
+const letters = ".ecrmdlixpznsaboqhjk"
 
 // Trace is a schedule in which all threads have run the real code, side by
 // side, in one world.
@@ -71,10 +71,12 @@ type actors struct {
 	// tables are those of machines and namespaces.
 	tables map[place]*proctest.Fake
 	// reading lets a Read that is under way wait for the question for the witness.
-	reading func()
-	tr      *Trace
-	name    map[string]string // of records
-	text    []string          // replay
+	reading  func()
+	tr       *Trace
+	name     map[string]string // of records
+	text     []string          // replay
+	late     []flight          // that the store has not got yet
+	noAnswer bool              // for a request that is made now
 	// Owners that were dead before.
 	ghosts []proc.Identity
 }
@@ -107,12 +109,18 @@ func newActors(cfg *Config, start string) *actors {
 	if cfg.Rules.Network {
 		a.disk.Set(memfs.Network())
 	}
+	if cfg.Rules.Leases {
+		a.disk.Set(memfs.Leased())
+	}
 	if a.far = a.disk; cfg.Rules.Views {
 		a.far = a.disk.Mount()
 	}
 	a.disk.Before(func(op memfs.Op) error {
 		if op.Name == "witness" {
 			a.reading()
+		}
+		if a.noAnswer {
+			return memfs.ButLater(ErrInjected)
 		}
 		return nil
 	})
@@ -318,6 +326,14 @@ func (a *actors) act(x action) (v *violation, err error) {
 			return nil, err
 		}
 		v = a.m.apply(a.s, x)
+	case actLapse, actEnd, actArrive, actDieLate:
+		if x.kind() == actDieLate && who >= a.m.np {
+			return nil, fmt.Errorf("%w: there is no process to die", ErrReplay)
+		}
+		if err := a.storeAct(x, &step); err != nil {
+			return nil, err
+		}
+		v = a.m.apply(a.s, x)
 	case actDrop:
 		step.Lane, step.Op = who, "its events are lost"
 		a.text = append(a.text, "^"+a.m.threadName(who))
@@ -345,7 +361,7 @@ func (a *actors) step(x action, step *TraceStep) (*violation, error) {
 	th := a.th[t]
 	a.begin(t)
 	step.Lane = t
-	step.Fails = x.kind() == actFail || x.kind() == actFailDone
+	step.Fails = x.kind() == actFail || x.kind() == actFailDone || x.kind() == actLate
 	n := a.m.node(a.s, t)
 	half := a.s.t[t].half != 0
 	if got := th.call.kind; got != n.op.kind {
@@ -376,6 +392,8 @@ func (k callKind) describe(c *call) string {
 		return "rename " + c.name + " to " + c.name2
 	case opIntact:
 		return "is " + c.name + " mine?"
+	case opRemoveIf:
+		return "remove " + c.name + " if it is mine"
 	case opList:
 		return "list"
 	case opNotify:
@@ -418,7 +436,7 @@ func (a *actors) describe(th *actor, half bool) string {
 
 // token is a step in a replay string: how, who, what and at which level.
 func (a *actors) token(x action, c *call, half bool) string {
-	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$"}[x.kind()]
+	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$", actLate: "/"}[x.kind()]
 	l := ""
 	if c.name != "" {
 		l = strings.TrimPrefix(c.name, "L")
@@ -443,7 +461,24 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		step.Result = "injected error"
 		return true
 	}
+	if x.kind() == actLate {
+		p.a.err = a.send(t)
+		step.Result = "no answer"
+		return true
+	}
 	switch c.kind {
+	case opSwap:
+		f, err := fsys.Swap(d, c.name, c.old, c.data)
+		if p.a.err = err; err == nil {
+			p.a.file = &procFile{p: p, real: f}
+			th.files = append(th.files, f)
+			th.records++
+			a.name[string(c.data)] = fmt.Sprintf("%s%d", a.m.threadName(t), th.records)
+		}
+		step.Result = outcome(err, "done")
+	case opRemoveIf:
+		p.a.yes, p.a.err = fsys.Remove(c.file.real, c.name)
+		step.Result = map[bool]string{true: "done", false: "it is not"}[p.a.yes]
 	case opCreate:
 		name := c.name
 		if x.kind() == actLie {
@@ -497,6 +532,9 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		p.a.yes, p.a.err = c.file.real.Intact(c.name)
 		step.Result = map[bool]string{true: "yes", false: "no"}[p.a.yes]
 	case opClose:
+		if n := a.m.node(a.s, t); a.m.cfg.Rules.Leases && a.s.f[a.s.t[t].b[n.op.a]].level >= 0 {
+			break // the store removes it when its lease ends
+		}
 		p.a.err = c.file.real.Close()
 	case opProbe:
 		id := c.id
@@ -709,10 +747,11 @@ func Replay(cfgs []Config, text string) (*Trace, error) {
 	}
 	m := newModel(cfg)
 	for k, x := range acts {
-		if (x.ofThread() || x.kind() == actDie || x.kind() == actReexec) && x.who() >= m.nt {
+		byThread := x.kind() == actDie || x.kind() == actDieLate || x.kind() == actReexec
+		if (x.ofThread() || byThread) && x.who() >= m.nt {
 			return nil, fmt.Errorf("%w: step %d: there is no thread %s", ErrReplay, k+1, m.threadName(x.who()))
 		}
-		if x.kind() == actDie || x.kind() == actReexec {
+		if byThread {
 			acts[k] = x.kind() | action(m.procOf[x.who()])
 		}
 	}
@@ -741,9 +780,9 @@ func cut(s string) string {
 
 // What stands in front of steps in a replay string, if they are not just the next
 // operation of a thread.
-const kindMarks = "!?~+^-<>%&=*@$"
+const kindMarks = "!?~+^-<>%&=*@$/#{}]"
 
-var markedKinds = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport, actLie}
+var markedKinds = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport, actLie, actLate, actDieLate, actArrive, actLapse, actEnd}
 
 // parse reads the steps of a replay string. What the threads did is compared
 // after the replay.
@@ -766,7 +805,7 @@ func parse(text string) (acts []action, err error) {
 		}
 		c := text[0]
 		switch kind {
-		case actMeddle, actAway, actBack, actTruncate, actFlock, actCopy:
+		case actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actArrive, actLapse, actEnd:
 			n, digits := action(0), 1
 			if kind == actCopy {
 				digits = 2
@@ -784,7 +823,7 @@ func parse(text string) (acts []action, err error) {
 			return bad()
 		}
 		acts, text = append(acts, kind|action(c-'A')), text[1:]
-		if kind == actDie || kind == actDrop || kind == actReexec {
+		if kind == actDie || kind == actDieLate || kind == actDrop || kind == actReexec {
 			continue
 		}
 		if text == "" || text[0] < 'a' || text[0] > 'z' {

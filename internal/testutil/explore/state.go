@@ -13,6 +13,7 @@ const (
 	maxThreads  = 6 // with the lone one
 	maxFiles    = 30
 	maxBindings = 20
+	maxFlights  = 2
 )
 
 // Rules are what the invented world is like.
@@ -56,6 +57,13 @@ type Rules struct {
 	Exports bool
 	// Breaks: a program breaks locks of owners that are not known to be dead.
 	Breaks bool
+	// Leases: the directory is in a store in which files hang on leases. It removes
+	// and replaces a file only if it is still the same. It removes a file when its
+	// lease ends, which it can at any time after its owner has died, has let go of it
+	// or was told that it must take the lease for ended.
+	Leases bool
+	// LateClock: … or before the owner is told.
+	LateClock bool
 }
 
 // Process is an invented process.
@@ -90,6 +98,12 @@ type Config struct {
 	// Reexecs is how many processes may start their program anew, without
 	// dying: they let go of all files, and forget.
 	Reexecs int
+	// Lapses is how many owners, of those that live, are told that they must take
+	// their lease for ended.
+	Lapses int
+	// Late is how many requests to the store get no answer, and are done later, or
+	// never. A process may die meanwhile.
+	Late int
 	// Meddles is how often somebody may do what Rules.Meddle says. Zero means
 	// once.
 	Meddles int
@@ -161,6 +175,8 @@ type file struct {
 	twin int8 // files of the same number, unless it is 0, hold the same record
 	src  int8 // 1 + the file that it was before it was truncated
 	wide bool // its owner knew that other machines could reach the directory
+
+	leased bool // it hangs on a lease, which has not ended
 }
 
 type thread struct {
@@ -192,6 +208,9 @@ type state struct {
 	wide    bool      // other machines can reach the directory by now
 	lied    bool      // a Create seemed to succeed
 	site    faultSite // where the error was injected, if one was
+	lapses  int8
+	late    int8
+	flight  [maxFlights]flight
 }
 
 // model is a search's world: what does not change from state to state.
@@ -382,6 +401,9 @@ func (m *model) pid(p int8) int {
 // mayTell tells whether a process could know that the owner of this file is
 // dead, if it is.
 func (m *model) mayTell(s *state, p int, f *file) bool {
+	if m.cfg.Rules.Leases {
+		return !f.leased && f.owner >= 0 && !f.torn
+	}
 	local := !s.wide && !f.wide
 	witness := m.cfg.Rules.Witness && m.sees(p, f.owner)
 	switch {
@@ -406,6 +428,7 @@ func (m *model) mayTell(s *state, p int, f *file) bool {
 
 // gc forgets files that nobody can see or remembers.
 func (m *model) gc(s *state) {
+	m.dropFlights(s)
 	var keep uint32
 	for _, f := range s.lv {
 		if f >= 0 {
@@ -466,6 +489,11 @@ func (m *model) traces(s *state) (tr uint32) {
 		}
 		if th.watchP >= 0 {
 			tr |= 1 << th.watchP
+		}
+	}
+	for i := range s.flight {
+		if s.flight[i].kind != opNone {
+			tr |= 1 << s.flight[i].owner
 		}
 	}
 	return tr
@@ -600,6 +628,9 @@ func (m *model) key(s *state) uint64 {
 	if m.awaited != 0 {
 		b = append(b, byte(s.dead&m.awaited))
 	}
+	if rules.Leases {
+		b = m.appendFlights(b, s, &procName)
+	}
 	for _, f := range s.lv {
 		if f < 0 {
 			b = append(b, 0xff)
@@ -609,6 +640,9 @@ func (m *model) key(s *state) uint64 {
 		b = append(b, name(x, true))
 		if m.outside {
 			b = append(b, m.fate(s, x))
+		}
+		if rules.Leases {
+			b = append(b, x.lease(s))
 		}
 		fl := byte(0)
 		if rules.Witness && x.open && !s.ownerDead(x.owner) {
@@ -656,6 +690,9 @@ func (m *model) key(s *state) uint64 {
 			b = append(b, c, name(x, false))
 			if m.outside {
 				b = append(b, m.fate(s, x))
+			}
+			if rules.Leases {
+				b = append(b, x.lease(s))
 			}
 		}
 	}

@@ -25,13 +25,18 @@ const (
 	actReexec                      // a process starts its program anew
 	actExport                      // other machines begin to reach the directory
 	actLie                         // the next operation of a thread seems to succeed
+	actLate                        // … gets no answer, and is done later
+	actDieLate                     // a process dies, and its next operation is done later
+	actArrive                      // an operation that got no answer is done
+	actLapse                       // the owner of a level must take its lease for ended
+	actEnd                         // the lease of a level ends
 )
 
 // ofThread tells whether an action is about a thread, and not about a level, a
 // process or the directory.
 func (a action) ofThread() bool {
 	switch a.kind() {
-	case actStep, actFail, actFailDone, actCancel, actDrop, actLie:
+	case actStep, actFail, actFailDone, actCancel, actDrop, actLie, actLate:
 		return true
 	}
 	return false
@@ -138,6 +143,9 @@ func (m *model) actions(s *state, acts []action) []action {
 			}
 		}
 	}
+	if m.cfg.Rules.Leases {
+		acts = m.leaseActions(s, acts)
+	}
 	if m.outside || m.cfg.Rules.Meddle != 0 {
 		acts = m.outsiders(s, acts)
 	}
@@ -228,8 +236,22 @@ func (m *model) apply(s *state, a action) *violation {
 
 func (m *model) happen(s *state, a action) *violation {
 	switch who := a.who(); a.kind() {
-	case actStep, actFail, actFailDone, actCancel:
+	case actStep, actFail, actFailDone, actCancel, actLate:
 		return m.step(s, who, a.kind())
+	case actDieLate:
+		m.sends(s, m.threadOf(who))
+		s.deaths++
+		m.die(s, who)
+		m.gc(s)
+	case actArrive:
+		m.arrives(s, who)
+		m.gc(s)
+	case actLapse:
+		m.lapse(s, who)
+		m.gc(s)
+	case actEnd:
+		m.endLease(s, who)
+		m.gc(s)
 	case actDie:
 		s.deaths++
 		m.die(s, who)
@@ -328,6 +350,12 @@ func (m *model) step(s *state, t int, how action) *violation {
 		s.faults++
 		s.site = faultSite{n.op.kind, n.call, th.half != 0}
 	}
+	if how == actLate {
+		s.site = faultSite{n.op.kind, n.call, false}
+		m.sends(s, t)
+		th.faulty = true
+		return m.react(s, t, resErr)
+	}
 	if how == actFail && th.half == 0 {
 		th.faulty = true
 		return m.react(s, t, resErr)
@@ -342,7 +370,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 			break
 		}
 		f := s.newFile()
-		s.f[f] = file{owner: int8(p), by: int8(t), level: o.a, open: true, used: true, wide: o.b&createWide != 0}
+		s.f[f] = file{owner: int8(p), by: int8(t), level: o.a, open: true, used: true, wide: o.b&createWide != 0, leased: m.cfg.Rules.Leases}
 		if how == actFailDone {
 			// The caller gets no file: nobody has it open.
 			s.lv[o.a], s.f[f].open, s.f[f].by = f, false, none
@@ -386,6 +414,9 @@ func (m *model) step(s *state, t int, how action) *violation {
 			break
 		}
 		r = m.see(s, t, f)
+		if m.cfg.Rules.Leases {
+			r |= s.f[f].hangs()
+		}
 		if m.cfg.Rules.Witness {
 			th.half = r
 			return m.watchHeld(s)
@@ -427,9 +458,13 @@ func (m *model) step(s *state, t int, how action) *violation {
 				r |= 1 << (4 + l)
 			}
 		}
+	case opSwap:
+		r, bad = m.swap(s, t)
+	case opRemoveIf:
+		r = m.removeIf(s, t)
 	case opIntact:
 		r = resNo
-		if s.lv[o.b] == th.b[o.a] {
+		if f := th.b[o.a]; s.lv[o.b] == f && (s.f[f].open || !m.cfg.Rules.Leases) {
 			r = resOK
 		}
 	case opClose:
@@ -629,7 +664,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 			return broken(Answers, "%s was told that it released the lock, which it had lost", m.threadName(t))
 		}
 	case markLost:
-		if !th.lost && !(m.cfg.Rules.Faults && s.faults > 0) && !m.cfg.Rules.Breaks {
+		if !th.lost && !(m.cfg.Rules.Faults && s.faults > 0) && !m.cfg.Rules.Breaks && s.late == 0 {
 			return broken(Answers, "%s was told that it lost the lock, and it did not", m.threadName(t))
 		}
 		th.lost = false
