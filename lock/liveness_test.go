@@ -132,6 +132,12 @@ func TestVerdict(t *testing.T) {
 		{row: 14, name: "another boot, earlier version", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: old, reader: ext4, table: dead, want: unknown},
 		{row: 14, name: "another boot, nobody can tell of the file", boot: before, ns: "ns-1", promise: strong, owner: ext4, reader: ext4, table: dead, want: unknown},
 		{row: 14, name: "no boot known", boot: nowhere, ns: "ns-1", owner: ext4, reader: ext4, table: dead, want: unknown},
+
+		{row: 18, name: "leased", boot: here, ns: "ns-1", file: fsys.Leased, owner: nfs, reader: nfs, table: dead, want: alive, why: "lease"},
+		{row: 18, name: "leased, by a clone of this machine", boot: here, ns: "ns-1", file: fsys.Leased, owner: nfs, reader: nfs, ours: true, table: dead, want: alive},
+		{row: 18, name: "leased, elsewhere", boot: before, ns: "ns-7", file: fsys.Leased, owner: nfs, reader: nfs, table: dead, want: alive},
+		{row: 19, name: "no lease", boot: here, ns: "ns-1", file: fsys.Ended, owner: nfs, reader: nfs, table: alive, want: dead, why: "no lease"},
+		{row: 19, name: "no lease, elsewhere", boot: before, ns: "ns-7", file: fsys.Ended, owner: nfs, reader: nfs, table: alive, want: dead},
 	}
 	rows := tableOfDocs(t)
 	for _, test := range tests {
@@ -196,6 +202,8 @@ func TestVerdict(t *testing.T) {
 			{3, none, false, false, unknown},
 			{3, freeFile, false, true, unknown},
 			{1, strong, false, false, alive},
+			{18, fsys.Leased, false, false, alive},
+			{3, fsys.Ended, false, false, unknown},
 			{4, none, true, true, unknown},
 			{4, freeFile, true, true, unknown},
 			{1, strong, true, true, alive},
@@ -258,6 +266,15 @@ func (c verdictCase) check(t *testing.T) {
 		w.Lock(at("L0"), c.file)
 	case freeFile:
 		w.Set(memfs.Witness(strong))
+	case fsys.Leased, fsys.Ended:
+		w.Set(memfs.Leased(), memfs.Location(c.location))
+	}
+	if c.file == fsys.Leased {
+		w.Remove(at("L0"))
+		d, err := w.Dir(dirPath)
+		require.NoError(t, err)
+		_, err = d.Create("L0", c.data)
+		require.NoError(t, err)
 	}
 	if c.fails {
 		w.before = failing("locate")

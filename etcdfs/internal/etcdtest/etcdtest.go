@@ -1,5 +1,5 @@
-// Package etcdtest starts real etcd servers for tests, on unix sockets: the one that
-// is built in, and the one that is installed.
+// Package etcdtest starts real etcd servers for tests, of this machine alone: the one
+// that is built in, and the one that is installed.
 package etcdtest
 
 import (
@@ -32,9 +32,10 @@ type Server struct {
 	// Version is that of the server.
 	Version string
 
-	dir   string
-	start func(s *Server) (stop func())
-	stop  func()
+	dir     string
+	address string
+	start   func(s *Server) (stop func())
+	stop    func()
 }
 
 // Kinds of servers.
@@ -47,11 +48,13 @@ const (
 // test if there is none.
 func Start(t testing.TB, kind string) *Server {
 	t.Helper()
-	// Paths of sockets are short.
 	dir, err := os.MkdirTemp("", "etcd")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{dir: dir, Endpoint: "unix://" + filepath.Join(dir, "client")}
+	// The URLs of unix sockets, too, must have a host and a port for etcd, and become
+	// files in the working directory. So it is the loopback interface.
+	s := &Server{dir: dir, address: freePort(t)}
+	s.Endpoint = "http://" + s.address
 	switch kind {
 	case Embedded:
 		s.start = func(s *Server) func() { return s.embed(t) }
@@ -78,15 +81,14 @@ func (s *Server) End() {
 	}
 }
 
-func (s *Server) urls(socket string) []url.URL {
-	return []url.URL{{Scheme: "unix", Path: filepath.Join(s.dir, socket)}}
-}
+func urls(address string) []url.URL { return []url.URL{{Scheme: "http", Host: address}} }
 
 func (s *Server) embed(t testing.TB) (stop func()) {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = s.urls("client"), s.urls("client")
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = s.urls("peer"), s.urls("peer")
+	client, peer := urls(s.address), urls(freePort(t))
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = client, client
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = peer, peer
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.UnsafeNoFsync = true
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
@@ -103,9 +105,7 @@ func (s *Server) embed(t testing.TB) (stop func()) {
 }
 
 func (s *Server) exec(t testing.TB, path string) (stop func()) {
-	// Version 3.4 wants unix sockets to have names like a host and a port.
-	client, peer := "http://"+freePort(t), "http://"+freePort(t)
-	s.Endpoint = client
+	client, peer := s.Endpoint, "http://"+freePort(t)
 	cmd := exec.Command(path, "--data-dir", filepath.Join(s.dir, "data"),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
