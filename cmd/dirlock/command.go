@@ -105,6 +105,7 @@ func (w *work) start(command []string) error {
 		return cannotRun(command, err)
 	}
 	w.cmd = cmd
+	w.relay.begin()
 	w.relay.targets = func() []int { return []int{cmd.Process.Pid} }
 	return nil
 }

@@ -71,7 +71,7 @@ func startScript(t *testing.T, dir, script string, flags ...string) (p *process,
 func TestKillLeavesLockToCommand(t *testing.T) {
 	dir := t.TempDir()
 	p, end := startScript(t, dir, script)
-	shell := childrenOf(t, p.Process.Pid)[1]
+	shell, _ := childrenOfDirlock(t, p.Process.Pid)
 	work := childrenOf(t, shell)[0]
 	require.NoError(t, p.Process.Kill())
 	waitForEnd(t, p.Process.Pid)
@@ -98,7 +98,7 @@ func TestLingerAfterSignal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			p, end := startScript(t, dir, child, "-q")
-			shell := childrenOf(t, p.Process.Pid)[1]
+			shell, _ := childrenOfDirlock(t, p.Process.Pid)
 			require.NoError(t, p.Process.Signal(unix.SIGTERM))
 			waitForEnd(t, shell)
 			require.True(t, refused(t, dir))
@@ -114,7 +114,7 @@ func TestLingerAfterSignal(t *testing.T) {
 func TestSignalWhileLingering(t *testing.T) {
 	dir := t.TempDir()
 	p, _ := startScript(t, dir, script, "-q")
-	shell := childrenOf(t, p.Process.Pid)[1]
+	shell, _ := childrenOfDirlock(t, p.Process.Pid)
 	require.NoError(t, p.Process.Signal(unix.SIGTERM))
 	waitForEnd(t, shell)
 	require.True(t, refused(t, dir))

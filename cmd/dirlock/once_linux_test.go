@@ -26,6 +26,8 @@ func startCounter(t *testing.T, attr *syscall.SysProcAttr, before ...string) cou
 	args := append(before, "dirlock", "run", dir, "--", "job", "count", "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGWINCH")
 	c := counter{startWith(t, attr, args[0], args[1:]...), dir}
 	c.says("ready")
+	_, decoy := childrenOfDirlock(t, c.dirlock())
+	require.NotZero(t, decoy)
 	return c
 }
 
@@ -54,6 +56,22 @@ func (c counter) got(least int) (got []string) {
 		}
 	}
 	return got
+}
+
+// childrenOfDirlock returns the command and the decoy of "dirlock run", once both
+// are there.
+func childrenOfDirlock(t *testing.T, pid int) (command, decoy int) {
+	t.Helper()
+	for command == 0 || decoy == 0 {
+		for _, child := range childrenOf(t, pid) {
+			if name, _ := os.ReadFile("/proc/" + itoa(child) + "/comm"); string(name) == decoyName+"\n" {
+				decoy = child
+			} else if command == 0 {
+				command = child
+			}
+		}
+	}
+	return command, decoy
 }
 
 // childrenOf returns the processes that a process has started.
@@ -107,8 +125,8 @@ func TestSignalsOnce(t *testing.T) {
 			}
 		}, []string{"got SIGUSR1"}},
 		{"to the command", func(c counter) {
-			pids := childrenOf(c.t, c.dirlock())
-			require.NoError(c.t, syscall.Kill(pids[len(pids)-1], unix.SIGTERM))
+			command, _ := childrenOfDirlock(c.t, c.dirlock())
+			require.NoError(c.t, syscall.Kill(command, unix.SIGTERM))
 		}, []string{"got SIGTERM"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,7 +197,7 @@ func TestDecoyEnds(t *testing.T) {
 	p := startCounter(t, nil)
 	pid := p.dirlock()
 	require.Len(t, childrenOf(t, pid), 2)
-	decoy := childrenOf(t, pid)[0]
+	_, decoy := childrenOfDirlock(t, pid)
 	fd, err := unix.PidfdOpen(decoy, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)

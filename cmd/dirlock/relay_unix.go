@@ -41,13 +41,16 @@ type heldSignal struct {
 // it to several processes.
 const hold = 100 * time.Millisecond
 
-// newRelay is called before the command is started, so that no signal comes
-// between.
 func newRelay() *relay {
 	due := time.NewTimer(hold)
 	due.Stop()
-	return &relay{decoy: newDecoy(), due: due}
+	return &relay{due: due}
 }
+
+// begin is called as soon as the command is started. What the decoy gets from now
+// on, the command gets. Of what came before, it is not known: that is passed on. If
+// the command got it too, then so early that it had no time to catch signals.
+func (r *relay) begin() { r.decoy = newDecoy() }
 
 // take takes a signal that dirlock has got.
 func (r *relay) take(s os.Signal) {

@@ -40,6 +40,7 @@ func newRelay() *relay {
 	return &relay{due: due}
 }
 
+func (*relay) begin()         {}
 func (*relay) take(os.Signal) {}
 func (*relay) pass()          {}
 func (*relay) decoyPID() int  { return 0 }

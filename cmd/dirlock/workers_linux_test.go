@@ -14,7 +14,7 @@ func TestStatusOfCommand(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "dirlock", "run", "--label", "nightly, to tape", dir, "job", "hold")
 	p.says("ready")
-	command := childrenOf(t, p.Process.Pid)[1]
+	command, _ := childrenOfDirlock(t, p.Process.Pid)
 	u, err := user.Current()
 	require.NoError(t, err)
 
