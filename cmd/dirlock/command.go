@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type work struct {
 	asked    bool // a signal that asks to end came while the command ran
 	isLost   bool // the lock was lost, and the command was told to end
 	saidLost bool
+	ended    []int // what the command has left behind, and was told to end
 }
 
 // run runs a command, and releases the lock when it has ended.
@@ -162,13 +164,29 @@ func (w *work) lost(err error) {
 		return
 	}
 	w.sayLost(err)
-	switch w.onLost {
-	case lostTerm:
-		w.isLost = true
-		_ = terminate(w.cmd.Process)
-	case lostKill:
-		w.isLost = true
-		_ = w.cmd.Process.Kill()
+	if w.onLost == lostIgnore {
+		return
+	}
+	w.isLost = true
+	w.end(w.cmd.Process)
+}
+
+// end ends a process because the lock is lost.
+func (w *work) end(p *os.Process) {
+	if w.onLost == lostKill {
+		_ = p.Kill()
+	} else {
+		_ = terminate(p)
+	}
+}
+
+// endBrood does the same to what the command has left behind.
+func (w *work) endBrood(pids []int) {
+	for _, pid := range pids {
+		if p, err := os.FindProcess(pid); err == nil && !slices.Contains(w.ended, pid) {
+			w.ended = append(w.ended, pid)
+			w.end(p)
+		}
 	}
 }
 
@@ -189,7 +207,7 @@ func (w *work) lingers() bool {
 	case w.linger == lingerAlways:
 		return true
 	}
-	return w.asked || wasKilled(w.cmd.ProcessState)
+	return w.isLost || w.asked || wasKilled(w.cmd.ProcessState)
 }
 
 // waitForBrood returns when the processes have ended that the command has
@@ -204,9 +222,15 @@ func (w *work) waitForBrood() {
 		if !any {
 			return
 		}
+		text := "the command has ended, but processes that it started have not"
+		if w.isLost {
+			w.endBrood(pids)
+		} else {
+			text += ": the lock of " + w.dir + " is held until they have"
+		}
 		if !said && !w.quiet {
 			said = true
-			complain("the command has ended, but processes that it started have not: the lock of "+w.dir+" is held until they have", hintForBrood(pids))
+			complain(text, hintForBrood(pids))
 		}
 		w.relay.targets = func() []int { return pids }
 		select {

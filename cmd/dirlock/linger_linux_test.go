@@ -187,7 +187,12 @@ func TestOnLost(t *testing.T) {
 		p.exits(c.want) // its standard input is still open
 	}
 	dir := t.TempDir()
-	p := start(t, "dirlock", "run", "--on-lost", "ignore", "-q", dir, "job", "count", "SIGTERM", "SIGUSR1")
+	p, _ := startScript(t, dir, "trap 'exit 0' TERM; "+script, "-q")
+	require.NoError(t, os.Remove(filepath.Join(dir, "L0")))
+	p.exits(exitLost) // what the script has left behind was told to end, too
+
+	dir = t.TempDir()
+	p = start(t, "dirlock", "run", "--on-lost", "ignore", "-q", dir, "job", "count", "SIGTERM", "SIGUSR1")
 	p.says("ready")
 	require.NoError(t, os.Remove(filepath.Join(dir, "L0")))
 	require.NoError(t, p.Process.Signal(unix.SIGUSR1))
