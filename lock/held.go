@@ -71,7 +71,7 @@ func (e *HeldError) advice() string {
 	if e.Name != "" {
 		name = "--name " + e.Name + " "
 	}
-	return fmt.Sprintf(" (nobody here can tell whether it still runs: %s; if it does not, free the lock with: dirlock break %s--owner %s %s)",
+	return fmt.Sprintf(" (it cannot be told from here whether it still runs: %s; if it does not, free the lock with: dirlock break %s--owner %s %s)",
 		e.Level.Reason, name, e.Owner().ID, e.Dir)
 }
 

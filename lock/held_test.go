@@ -119,7 +119,7 @@ func TestHeldErrorMessages(t *testing.T) {
 		"held by backup (process 7) on h (wait for it, or stop it): x":                                                  {Level: lock.Level{Owner: owner, State: proc.Alive}, Err: errors.New("x")},
 		"backup (process 7) on h is taking the lock over (wait for it, or stop it)":                                     {Level: lock.Level{N: 2, Owner: owner, State: proc.Alive}},
 		"another process is taking the lock over from backup (process 7) on h, which is dead (wait for it, or stop it)": {Level: lock.Level{Owner: owner, State: proc.Dead}},
-		"held by backup (process 7) on h (nobody here can tell whether it still runs: of another machine; if it does not, free the lock with: dirlock break --owner 0b7fd5f3a0f14d5b8f3d4c1e2a697b10 /d)": {
+		"held by backup (process 7) on h (it cannot be told from here whether it still runs: of another machine; if it does not, free the lock with: dirlock break --owner 0b7fd5f3a0f14d5b8f3d4c1e2a697b10 /d)": {
 			Dir: "/d", Level: lock.Level{Owner: owner, State: proc.Unknown, Reason: "of another machine"},
 		},
 	} {
