@@ -69,6 +69,9 @@ func tryLock(p *explore.Proc, l *lock.DirLock, left int) bool {
 
 // unlock is Unlock by the holder, again if it failed.
 func unlock(p *explore.Proc, l *lock.DirLock, left int) {
+	if lock.SweepsNotes(l) {
+		left |= 1 << 8 // which it remembers
+	}
 	for range 3 {
 		p.Call(explore.Unlock, left)
 		switch err := l.Unlock(); {
@@ -110,6 +113,15 @@ func rounds(n int) *explore.Program {
 var (
 	once  = rounds(1)
 	twice = rounds(2)
+
+	// before is a round of a version that knew no notes of deaths.
+	before = &explore.Program{Name: "earlier version", Run: func(p *explore.Proc) {
+		l := handle(p)
+		lock.SetWithoutNotes(l)
+		if tryLock(p, l, 0) {
+			unlock(p, l, 0)
+		}
+	}}
 
 	// eager is a round that creates L0 first, and one that looks.
 	eager = &explore.Program{Name: "eager", Run: func(p *explore.Proc) {
@@ -248,6 +260,7 @@ type search struct {
 	explore.Config
 	deep  bool
 	eager bool // some create L0 before they look
+	notes bool // of deaths are made
 	// breaks is the property that must break: what the search lets happen is
 	// more than can be borne.
 	breaks string
@@ -271,6 +284,14 @@ func searches() []search {
 	meddle := explore.Rules{Witness: true, Meddle: explore.MeddleAll}
 	events := explore.Rules{Events: true, Waits: true}
 	leases := explore.Rules{Leases: true, Network: true}
+	earlier := func(machine int) explore.Process {
+		p := on(machine, 0, before)
+		p.Deaf = true
+		return p
+	}
+	networkNoReplace := rules(network, func(r *explore.Rules) { r.NoReplace = true })
+	twoHosts := []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once), on(1, 0, once)}
+	mixed := []explore.Process{earlier(0), on(0, 0, once), earlier(1), on(1, 0, once)}
 	all := []search{
 		// The bounds that every run of the tests reaches.
 		{Config: explore.Config{Name: "3x2", Procs: alike(3, twice), Deaths: 2, Start: stacks("-STF", 1)}},
@@ -294,13 +315,21 @@ func searches() []search {
 		{Config: explore.Config{Name: "3x2-witness", Rules: witness, Procs: alike(3, twice), Deaths: 2, Start: []string{"-", "T", "S"}}},
 		{Config: explore.Config{Name: "containers", Rules: witness, Procs: []explore.Process{on(0, 0, twice), on(0, 1, once), on(0, 1, once)}, Deaths: 2, Start: stacks("-S", 1)}},
 		{Config: explore.Config{Name: "containers-no-witness", Procs: []explore.Process{on(0, 0, twice), on(0, 1, once), on(0, 1, once)}, Deaths: 2, Start: empty}},
-		{Config: explore.Config{Name: "two-hosts", Rules: network, Procs: []explore.Process{on(0, 0, twice), on(0, 0, twice), on(1, 0, twice), on(1, 0, twice)}, Deaths: 2, Start: []string{"-", "S", "B", "T", "-B"}}},
+		{Config: explore.Config{Name: "two-hosts", Rules: network, Procs: []explore.Process{on(0, 0, twice), on(0, 0, once), on(1, 0, twice)}, Deaths: 2, Start: []string{"-", "S", "B", "T", "-B"}}},
 		{Config: explore.Config{Name: "two-hosts-witness", Rules: rules(network, func(r *explore.Rules) { r.Witness = true }), Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once), on(1, 0, once)}, Deaths: 2, Start: []string{"-", "S", "B", "-B"}}},
 		{Config: explore.Config{Name: "reboot", Rules: witness, Procs: alike(3, twice), Deaths: 1, Start: []string{"-", "B", "BS"}}},
 
 		// Each of two machines can judge only its own dead, and removes those.
-		{Config: explore.Config{Name: "lock-out", Each: true, Rules: network, Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once), on(1, 0, once)}, Deaths: 3, Start: []string{"-", "S"}}, breaks: explore.NoLockOut},
-		{Config: explore.Config{Name: "lock-out-no-replace", Each: true, Rules: rules(network, func(r *explore.Rules) { r.NoReplace = true }), Procs: []explore.Process{on(0, 0, once), on(0, 0, once), on(1, 0, once), on(1, 0, once)}, Deaths: 3, Start: []string{"-", "S"}}, breaks: explore.NoLockOut},
+		{Config: explore.Config{Name: "lock-out", Each: true, Rules: network, Procs: twoHosts, Deaths: 3, Start: []string{"-", "S", "SO"}}},
+		{Config: explore.Config{Name: "lock-out-no-replace", Each: true, Rules: networkNoReplace, Procs: twoHosts, Deaths: 3, Start: []string{"-", "S"}}},
+		{Config: explore.Config{Name: "lock-out-stack", Each: true, Rules: network, Procs: []explore.Process{on(0, 0, once), on(1, 0, once)}, Deaths: 2, Start: stacks("-SO", 3)}},
+		{notes: true, Config: explore.Config{Name: "lock-out-faults", Each: true, Rules: rules(network, func(r *explore.Rules) { r.Faults = true }), Procs: []explore.Process{on(0, 0, once), on(1, 0, once)}, Deaths: 2, Start: []string{"S", "SO", "SSO"}}},
+		{Config: explore.Config{Name: "three-hosts", Each: true, Rules: networkNoReplace, Procs: []explore.Process{on(0, 0, once), on(1, 0, once), on(2, 0, once)}, Deaths: 3, Start: stacks("-SO", 1)}},
+
+		// Versions that knew no notes of deaths, beside this one.
+		{Config: explore.Config{Name: "mixed", Each: true, Rules: network, Procs: mixed, Deaths: 3, Start: []string{"-", "S", "SO"}}},
+		{Config: explore.Config{Name: "mixed-no-replace", Each: true, Rules: networkNoReplace, Procs: mixed, Deaths: 2, Start: []string{"-", "S", "SO"}}},
+		{Config: explore.Config{Name: "mixed-one-host", Each: true, Rules: network, Procs: []explore.Process{earlier(0), on(0, 0, once), on(1, 0, once)}, Deaths: 3, Start: stacks("-SO", 1)}},
 
 		// A dead process's PID is used again.
 		{Config: explore.Config{Name: "pid-again", Procs: []explore.Process{process(twice), {Threads: []*explore.Program{twice}, After: 1}, process(once), process(once)}, Deaths: 2, Start: stacks("-S", 0)}},
@@ -368,6 +397,11 @@ func searches() []search {
 		{deep: true, Config: explore.Config{Name: "3x1-meddle-no-replace", Rules: rules(meddle, func(r *explore.Rules) { r.NoReplace = true }), Procs: alike(3, once), Deaths: 1, Start: stacks("-SC", 1)}},
 		{deep: true, Config: explore.Config{Name: "meddle-twice", Rules: meddle, Procs: alike(2, twice), Deaths: 1, Meddles: 2, Start: stacks("-S", 1)}},
 		{deep: true, Config: explore.Config{Name: "3x2-reexec", Rules: witness, Procs: alike(3, twice), Deaths: 1, Reexecs: 1, Start: stacks("-S", 1)}},
+		{deep: true, Config: explore.Config{Name: "two-hosts-twice", Each: true, Rules: network, Procs: []explore.Process{on(0, 0, twice), on(0, 0, twice), on(1, 0, twice), on(1, 0, twice)}, Deaths: 2, Start: []string{"-", "S", "B", "T", "-B", "SO"}}},
+		{deep: true, Config: explore.Config{Name: "lock-out-no-replace-stack", Each: true, Rules: networkNoReplace, Procs: twoHosts, Deaths: 3, Start: stacks("-SO", 2)}},
+		{deep: true, Config: explore.Config{Name: "three-hosts-and-one", Each: true, Rules: networkNoReplace, Procs: []explore.Process{on(0, 0, once), on(1, 0, once), on(2, 0, once), on(1, 0, once)}, Deaths: 4, Start: stacks("-SO", 1)}},
+		{deep: true, Config: explore.Config{Name: "mixed-no-replace-stack", Each: true, Rules: networkNoReplace, Procs: mixed, Deaths: 3, Start: stacks("-SO", 2)}},
+		{deep: true, Config: explore.Config{Name: "mixed-three-of-one-host", Each: true, Rules: networkNoReplace, Procs: []explore.Process{earlier(0), earlier(0), on(0, 0, once), on(1, 0, once)}, Deaths: 3, Start: stacks("-SO", 1)}},
 		{deep: true, Config: explore.Config{Name: "5x2", Procs: alike(5, twice), Deaths: 3, Start: empty}},
 		{deep: true, Config: explore.Config{Name: "5x2-witness", Rules: witness, Procs: alike(5, twice), Deaths: 3, Start: empty}},
 		{deep: true, Config: explore.Config{Name: "4x1-every", Procs: alike(4, once), Deaths: 2, Start: every}},
@@ -465,7 +499,7 @@ func TestExplore(t *testing.T) {
 			t.Log(r)
 			for _, f := range r.Faults {
 				t.Logf("injected: %+v", f)
-				checkFault(t, f, s.eager)
+				checkFault(t, f, s)
 			}
 			assert.True(t, r.Complete, "cut short")
 		})
@@ -491,7 +525,7 @@ func TestExploreAssumptions(t *testing.T) {
 		t.Skip("a search has one goroutine, and the race detector makes it ten times slower")
 	}
 	for _, name := range []string{
-		"2x2-faults-witness", "unlock-twice", "containers", "pid-again", "wait-faults", "two-handles-witness", "two-hosts-witness",
+		"2x2-faults-witness", "unlock-twice", "containers", "pid-again", "wait-faults", "two-handles-witness", "two-hosts-witness", "lock-out-faults", "mixed-one-host",
 		"2x2-leases-late", "leases-meddle", "leases-eager", "leases-wait", "meddle-no-replace", "copies", "late-create", "reexec-no-witness", "two-handles-no-witness", "exports-witness", "views", "own-boot-no-witness",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -516,7 +550,7 @@ func TestExploreAssumptions(t *testing.T) {
 // checkFault checks that an injected error surfaced wherever it must. Where it
 // does not, the search has shown that no property breaks after it; here is why
 // that is so.
-func checkFault(t *testing.T, f explore.FaultLine, eager bool) {
+func checkFault(t *testing.T, f explore.FaultLine, s search) {
 	t.Helper()
 	if f.Call == explore.Lock {
 		// One that waits may be told to give up, and looks again in any case.
@@ -524,9 +558,19 @@ func checkFault(t *testing.T, f explore.FaultLine, eager bool) {
 	}
 	switch f.Op {
 	case "create", "self", "witnesses", "local":
-		if eager && f.Call == explore.TryLock {
+		if s.eager && f.Call == explore.TryLock {
 			// Who created L0 in vain looks, and then does all of this again.
 			return
+		}
+	}
+	if s.notes {
+		// A note that was not made is made by the next process that is refused; one
+		// that cannot be read is none; one that stays goes with the next recovery.
+		switch f.Op {
+		case "note", "read note", "remove note", "list":
+			return
+		case "read", "self":
+			f.Refused, f.Released = 0, 0
 		}
 	}
 	switch f.Op {

@@ -43,6 +43,13 @@ func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool, holds f
 	}
 }
 
+// SetWithoutNotes makes a handle behave like the versions that knew no notes of
+// deaths.
+func SetWithoutNotes(l *DirLock) { l.withoutNotes = true }
+
+// SweepsNotes tells whether the next Unlock removes notes of deaths.
+func SweepsNotes(l *DirLock) bool { return l.held != nil && l.held.recovered && l.held.notes }
+
 // Row returns which row of the truth table in docs/liveness.md decided the state
 // of a level.
 func Row(l Level) int { return l.row }

@@ -34,6 +34,8 @@ type DirLock struct {
 	self  self
 	ready ready
 
+	refusals int // because of an owner that nobody here can judge
+
 	unwatching sync.WaitGroup // of those who have waited
 }
 

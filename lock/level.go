@@ -16,6 +16,7 @@ type hold struct {
 	owner Owner
 
 	recovered bool  // from a dead owner
+	notes     bool  // … and there may be notes of deaths
 	left      error // why files of the dead were not removed
 
 	guard      *guard // nil until somebody asks to be told of a loss

@@ -66,6 +66,8 @@ func (v *visit) judge(r look) (verdict, error) {
 		return v.judgeByProcess(o, self, letGo), nil
 	case sameBoot(o, self) && letGo:
 		return dead(11, "it ran in another PID namespace, and nobody holds the kernel's lock on the file"), nil
+	case !loc.Local && v.noted(r):
+		return notedDead, nil
 	case sameBoot(o, self) && o.Witness:
 		return unknown(12, "it runs in another PID namespace, and the kernel's lock on its file cannot be seen from here"), nil
 	case sameBoot(o, self):

@@ -226,6 +226,8 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	rows.checkVerdict(t, 16, "a lease", unknown) // TestLeaseIsInTheWay
+	rows.checkVerdict(t, 17, "a directory", unknown)
+	rows.checkVerdict(t, 20, "a note", dead) // TestNotes
 	for row := range rows {
 		if !rows[row].checked {
 			t.Errorf("row %d of docs/liveness.md: no case tests it", row)

@@ -36,13 +36,14 @@ type options struct {
 
 // hooks are for tests.
 type hooks struct {
-	maxAttempts int                 // of one TryLock
-	maxGap      int                 // how many names in a row without a file end a search for level files
-	pause       pauseFunc           // waits
-	expectFree  func(*DirLock) bool // whether TryLock creates L0 before it looks
-	holdsID     func(string) bool   // whether this process holds the owner ID
-	since       func(time.Time) time.Duration
-	inUse       *atomic.Int32 // how many waiters have descriptors that they can do without
+	maxAttempts  int                 // of one TryLock
+	maxGap       int                 // how many names in a row without a file end a search for level files
+	pause        pauseFunc           // waits
+	expectFree   func(*DirLock) bool // whether TryLock creates L0 before it looks
+	holdsID      func(string) bool   // whether this process holds the owner ID
+	since        func(time.Time) time.Duration
+	inUse        *atomic.Int32 // how many waiters have descriptors that they can do without
+	withoutNotes bool          // as versions of dirlock that knew no notes of deaths
 }
 
 func defaults() options {

@@ -41,6 +41,9 @@ func (v *visit) acquire(ctx context.Context, expectFree bool) (*hold, look, erro
 		h, blocker, again, err := v.attempt(ctx, expectFree && n == 0)
 		// 4. Starting again is bounded.
 		if !again || err != nil || n+1 == v.maxAttempts || v.climbing(maxRetrying) {
+			if h == nil && err == nil {
+				v.noteDeaths(blocker) // 5.
+			}
 			return h, blocker, err
 		}
 		if err := v.pause(ctx, v.jitter(retryPause<<n), nil, nil); err != nil {
@@ -146,7 +149,7 @@ func (v *visit) takeOver(h *hold, i int, m look, stale []look) (_ *hold, blocker
 	}
 	v.logRecovered(h, i, m)
 	v.sweep(i, stale)
-	h.recovered = true
+	h.recovered, h.notes = true, !h.owner.Local && !v.withoutNotes
 	return h, m, false, nil
 }
 
@@ -227,6 +230,9 @@ func (h *hold) unlock() (found bool, err error) {
 		// The dead may have left temporary files, too. Only a listing finds them,
 		// which can take long, and for which nobody waits now.
 		h.left = fsys.Sweep(h.dir)
+		if h.notes {
+			h.left = errors.Join(h.left, sweepNotes(h.dir))
+		}
 	}
 	_ = h.dir.Close()
 	return found, nil

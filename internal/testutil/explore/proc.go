@@ -68,9 +68,12 @@ const (
 	opHolds              // id of a record
 	opSwap               // name, old, data
 	opRemoveIf           // file, name
+	opNote               // name, data: that of a file that was read
+	opHear               // name: read a note
+	opForget             // name: remove a note
 )
 
-var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold", "swap", "remove if"}
+var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold", "swap", "remove if", "note", "read note", "remove note"}
 
 // call is an operation that a thread is about to do.
 type call struct {
@@ -287,6 +290,10 @@ type procDir struct{ p *Proc }
 func (d procDir) Path() string { return dirPath }
 
 func (d procDir) Create(name string, data []byte) (fsys.File, error) {
+	if isNote(name) {
+		a := d.p.do(call{kind: opNote, name: name, data: data})
+		return noteFile{}, a.err
+	}
 	a := d.p.do(call{kind: opCreate, name: name, data: data})
 	if a.err != nil {
 		return nil, a.err
@@ -296,7 +303,11 @@ func (d procDir) Create(name string, data []byte) (fsys.File, error) {
 }
 
 func (d procDir) Read(name string) (fsys.Snapshot, error) {
-	a := d.p.do(call{kind: opRead, name: name})
+	kind := opRead
+	if isNote(name) {
+		kind = opHear
+	}
+	a := d.p.do(call{kind: kind, name: name})
 	return a.snap, a.err
 }
 
@@ -307,7 +318,13 @@ func (d procDir) Replace(oldname, newname string) error {
 	return d.p.do(call{kind: opReplace, name: oldname, name2: newname}).err
 }
 
-func (d procDir) Remove(name string) error { return d.p.do(call{kind: opRemove, name: name}).err }
+func (d procDir) Remove(name string) error {
+	kind := opRemove
+	if isNote(name) {
+		kind = opForget
+	}
+	return d.p.do(call{kind: kind, name: name}).err
+}
 
 func (d procDir) List(string) ([]string, error) {
 	a := d.p.do(call{kind: opList})

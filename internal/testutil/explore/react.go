@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -360,7 +361,7 @@ func (s *solo) forget() []int8 {
 }
 
 func level(name string) int8 {
-	n, err := strconv.Atoi(strings.TrimPrefix(name, "L"))
+	n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSuffix(name, noteSuffix), "L"))
 	if err != nil || n < 0 || n >= maxLevels {
 		panic("explore: " + name + " is not a level file, or too high a one")
 	}
@@ -378,8 +379,14 @@ func (s *solo) symbol(c *call) op {
 	case opSwap:
 		o.a, o.c = level(c.name), s.newRecord(c)
 		o.b = int8(slices.IndexFunc(s.b, func(b known) bool { return b.uid == c.old.ID[1] }))
-	case opRead, opRemove, opNotify:
+	case opRead, opRemove, opNotify, opHear, opForget:
 		o.a = level(c.name)
+	case opNote:
+		o.a = level(c.name)
+		o.b = int8(slices.IndexFunc(s.b, func(b known) bool { return bytes.Equal(b.data, c.data) }))
+		if o.b < 0 {
+			panic("explore: a note is no copy of a record that was read")
+		}
 	case opReplace:
 		o.a, o.b = level(c.name), level(c.name2)
 	case opIntact, opRemoveIf, opClose:
@@ -466,6 +473,10 @@ func (s *solo) answer(c *call, r result) {
 		s.b = append(s.b, known{file: a.file, data: c.data, id: s.p.self, own: true, uid: s.fileID()})
 	case opRead:
 		a.snap = s.read(r)
+	case opHear:
+		if a.snap.Data = []byte(oldNote); r.kind() == resKnown {
+			a.snap.Data = slices.Clone(s.b[r.rel()].data)
+		}
 	case opIntact, opRemoveIf, opWitnesses, opLocal, opHolds:
 		a.yes = r.kind() == resOK
 	case opClose:
@@ -483,6 +494,9 @@ func (s *solo) answer(c *call, r result) {
 		for l := range maxLevels {
 			if r>>4>>l&1 != 0 {
 				a.names = append(a.names, levelName(l))
+			}
+			if r>>notesInList>>l&1 != 0 {
+				a.names = append(a.names, levelName(l)+noteSuffix)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ var ErrReplay = errors.New("the replay does not fit the code")
 const version = "v1"
 
 // letters stand for operations in replay strings.
-const letters = ".ecrmdlixpznsaboqhjk"
+const letters = ".ecrmdlixpznsaboqhjktyu"
 
 // Trace is a schedule in which all threads have run the real code, side by
 // side, in one world.
@@ -127,8 +127,8 @@ func newActors(cfg *Config, start string) *actors {
 	a.tables = map[place]*proctest.Fake{{}: proctest.NewFake()}
 	for l, c := range start {
 		switch c {
-		case StartStale, StartBoot, StartCopy, StartMoved:
-			p := a.table(0, 0).Start("earlier")
+		case StartStale, StartBoot, StartCopy, StartMoved, StartOther, StartNoted, StartOld:
+			p := a.table(max(a.m.where(int(a.s.f[l].owner)).Machine, 0), 0).Start("earlier")
 			id, _ := p.Self()
 			text := "stale "
 			if c == StartCopy || c == StartMoved {
@@ -142,8 +142,16 @@ func newActors(cfg *Config, start string) *actors {
 			owner := int(a.s.f[l].owner)
 			data := m.rs.record(id, facts{cfg.Rules.Network, mountOf(m.where(owner))}, [16]byte{0xee, byte(l)})
 			a.disk.Put(dir+levelName(l), data)
+			switch c {
+			case StartNoted:
+				a.disk.Put(dir+levelName(l)+noteSuffix, data)
+			case StartOld:
+				a.disk.Put(dir+levelName(l)+noteSuffix, []byte(oldNote))
+			}
 			a.name[string(data)] = text + string(rune('a'+l))
 			a.ghosts = append(a.ghosts, id)
+		case StartNote:
+			a.disk.Put(dir+levelName(l)+noteSuffix, []byte(oldNote))
 		case StartTorn:
 			a.disk.Put(dir+levelName(l), []byte(tornData))
 		case StartForeign:
@@ -296,6 +304,9 @@ func (a *actors) files(before []FileView) []FileView {
 		if ok != (f >= 0) {
 			panic(fmt.Sprintf("explore: the model and the world differ at L%d", l))
 		}
+		if _, noted := real[levelName(l)+noteSuffix]; noted != (a.s.note[l] != none) {
+			panic(fmt.Sprintf("explore: the model and the world differ at the note of L%d", l))
+		}
 		v.New = before != nil && before[l].Text != v.Text
 		out = append(out, v)
 	}
@@ -439,7 +450,7 @@ func (a *actors) token(x action, c *call, half bool) string {
 	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$", actLate: "/"}[x.kind()]
 	l := ""
 	if c.name != "" {
-		l = strings.TrimPrefix(c.name, "L")
+		l = strings.TrimSuffix(strings.TrimPrefix(c.name, "L"), noteSuffix)
 	}
 	k := letters[c.kind]
 	if half {
@@ -515,6 +526,19 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		}
 		step.Result = map[fsys.Witness]string{fsys.Held: "yes", fsys.HeldWeakly: "somebody has a lock on it", fsys.Free: "no", fsys.NoWitness: "cannot tell"}[th.snap.Witness]
 		p.a.snap = th.snap
+	case opNote:
+		f, err := d.Create(c.name, c.data)
+		if p.a.err = err; err == nil {
+			_ = f.Close()
+		}
+		step.Result = outcome(err, "of "+a.name[string(c.data)])
+	case opHear:
+		a.reading = func() {}
+		p.a.snap, p.a.err = d.Read(c.name)
+		step.Result = outcome(p.a.err, "of "+a.name[string(p.a.snap.Data)])
+	case opForget:
+		p.a.err = d.Remove(c.name)
+		step.Result = outcome(p.a.err, "done")
 	case opReplace:
 		p.a.err = d.Replace(c.name, c.name2)
 		step.Result = outcome(p.a.err, "done")
@@ -662,11 +686,14 @@ func (a *actors) alone(prog *Program) {
 		machines = machines[:1]
 	}
 	for _, a.m.loneOn = range machines {
-		a.comeAlone(prog)
+		if !a.comeAlone(prog) {
+			return
+		}
 	}
 }
 
-func (a *actors) comeAlone(prog *Program) {
+// comeAlone lets a lone process come, and returns false if it breaks something.
+func (a *actors) comeAlone(prog *Program) bool {
 	defer a.m.comeAlone(a.s, prog)()
 	t, pi := a.m.lone, a.m.np
 	a.ps = append(a.ps[:pi], a.table(a.m.loneOn, 0).Start("prog"))
@@ -687,12 +714,13 @@ func (a *actors) comeAlone(prog *Program) {
 	a.marks(th)
 	for a.m.can(a.s, t) {
 		if v, err := a.act(actStep | action(t)); v != nil || err != nil {
-			return
+			return false
 		}
 		if len(a.tr.Steps[len(a.tr.Steps)-1].Marks) > 0 && prog == a.m.cfg.Lone {
-			return
+			break
 		}
 	}
+	return true
 }
 
 // Trace runs the schedule of the violation with the real code, all threads side

@@ -304,6 +304,9 @@ func (m *model) inspectAll(s *state) *violation {
 			}
 		}
 	}
+	if l := s.looseNote(); l >= 0 && m.nothingHappened(s) {
+		return broken(Clean, "nobody died and nobody is inside a call, and L%d%s is there without L%d", l, noteSuffix, l)
+	}
 	if m.cfg.Lone == nil {
 		return nil
 	}
@@ -476,10 +479,16 @@ func (m *model) someoneTells(s *state, x *file) bool {
 
 // loneMachines are those that a lone process comes on.
 func (m *model) loneMachines() []int {
-	if m.cfg.Each {
-		return []int{0, 1}
+	if !m.cfg.Each {
+		return []int{0}
 	}
-	return []int{0}
+	var on []int
+	for _, p := range m.cfg.Procs {
+		if !slices.Contains(on, p.Machine) {
+			on = append(on, p.Machine)
+		}
+	}
+	return on
 }
 
 // loneKey is a fingerprint of what a process that comes now can see.
@@ -506,6 +515,9 @@ func (m *model) loneKey(s *state) uint64 {
 					c |= 1 << 5
 				}
 				c |= uint64(m.fate(s, x))<<24 | uint64(m.where(int(x.owner)).Machine+1)<<18
+				if s.hasNote(x) {
+					c |= 1 << 40
+				}
 				// Owners that are the same, or not.
 				for l, g := range s.lv {
 					if g >= 0 && s.f[g].owner == x.owner {
@@ -515,6 +527,11 @@ func (m *model) loneKey(s *state) uint64 {
 			}
 		}
 		h = mix(h, c+1)
+	}
+	for l, f := range s.note {
+		if f != none {
+			h = mix(h, uint64(l)+99)
+		}
 	}
 	return h
 }
@@ -544,6 +561,9 @@ func (m *model) alone(s state) *violation {
 				}
 			}
 		}
+	}
+	if l := s.looseNote(); held && recovers && l >= 0 && s.wide && !m.deaf(m.np) {
+		return broken(Clean, "a lone process has released the lock that it recovered, and L%d%s is still there", l, noteSuffix).alone(m.cfg.Lone)
 	}
 	if !held {
 		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock").alone(m.cfg.Lone)

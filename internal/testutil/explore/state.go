@@ -79,6 +79,8 @@ type Process struct {
 	// Mount is the mount by which it sees the directory. It does not see the
 	// witness of a file that was created by way of another mount.
 	Mount int
+	// Deaf: its program is of a version that knows no notes of deaths.
+	Deaf bool
 	// After is the number of the process, counted from 1, that must be dead
 	// before this one starts, and whose PID it has.
 	After int
@@ -137,10 +139,14 @@ const (
 	StartCopy = 'C'
 	// … copied from another file system.
 	StartMoved = 'D'
+	StartOther = 'O' // a record of a dead process of machine 1
+	StartNoted = 'P' // the same, with a note of its death
+	StartOld   = 'M' // the same, with a note of the death of another one
+	StartNote  = 'N' // no file, and such a note
 )
 
 // StartKinds are all characters of Config.Start.
-const StartKinds = "-SBTFCD"
+const StartKinds = "-SBTFCDOPMN"
 
 // Where a process is, as another one sees it.
 const (
@@ -157,6 +163,7 @@ const (
 	ownerBoot    = 32 // + level: … of an earlier boot
 	ownerElse    = 40 // + level: a living process that is not of the search
 	ownerFar     = 48 // + level: … and uses another file system
+	ownerOther   = 56 // + level: a process of machine 1 that was dead before
 )
 
 const none = -1
@@ -177,6 +184,7 @@ type file struct {
 	wide bool // its owner knew that other machines could reach the directory
 
 	leased bool // it hangs on a lease, which has not ended
+	noted  bool // somebody has left a note of its owner's death
 }
 
 type thread struct {
@@ -196,6 +204,7 @@ type thread struct {
 
 type state struct {
 	lv      [maxLevels]int8 // files
+	note    [maxLevels]int8 // files with the record that is in the note of a level, or none, or noteOfNone
 	f       [maxFiles]file
 	t       [maxThreads]thread
 	dead    uint32 // processes
@@ -244,7 +253,7 @@ func newModel(cfg *Config) *model {
 		class := -1
 		for j, q := range cfg.Procs[:i] {
 			if len(p.Threads) == 1 && len(q.Threads) == 1 && p.Threads[0] == q.Threads[0] &&
-				p.Machine == q.Machine && p.Namespace == q.Namespace && p.Boot == q.Boot && p.Mount == q.Mount && p.After == 0 && q.After == 0 && !m.hasHeir(i) && !m.hasHeir(j) {
+				p.Machine == q.Machine && p.Namespace == q.Namespace && p.Boot == q.Boot && p.Mount == q.Mount && p.Deaf == q.Deaf && p.After == 0 && q.After == 0 && !m.hasHeir(i) && !m.hasHeir(j) {
 				class = m.class[m.threadOf(j)]
 				break
 			}
@@ -295,12 +304,15 @@ func (m *model) threadOf(p int) int {
 func (m *model) start(dir string) *state {
 	s := &state{stash: none, wide: m.cfg.Rules.Network}
 	for l := range s.lv {
-		s.lv[l] = none
+		s.lv[l], s.note[l] = none, none
 	}
 	for l, c := range dir {
 		f := file{by: none, level: int8(l), used: true, wide: s.wide}
 		switch c {
 		case StartAbsent:
+			continue
+		case StartNote:
+			s.note[l] = noteOfNone
 			continue
 		case StartStale:
 			f.owner = int8(ownerGhost + l)
@@ -310,6 +322,14 @@ func (m *model) start(dir string) *state {
 			f.owner = int8(ownerElse + l)
 		case StartMoved:
 			f.owner = int8(ownerFar + l)
+		case StartOther, StartNoted, StartOld:
+			f.owner = int8(ownerOther + l)
+			if c == StartNoted {
+				s.note[l], f.noted = int8(l), true
+			}
+			if c == StartOld {
+				s.note[l] = noteOfNone
+			}
 		case StartTorn:
 			f.owner = ownerTorn
 		case StartForeign:
@@ -340,7 +360,7 @@ func (m *model) node(s *state, t int) *node { return &m.rs.nodes[s.t[t].node] }
 // of foreign files.
 func (s *state) ownerDead(owner int8) bool {
 	switch {
-	case owner == ownerForeign, owner >= ownerElse:
+	case owner == ownerForeign, owner >= ownerElse && owner < ownerOther:
 		return false
 	case owner == ownerTorn, owner >= ownerGhost:
 		return true
@@ -380,6 +400,8 @@ func (m *model) where(p int) Process {
 	switch {
 	case p >= ownerBoot && p < ownerElse:
 		return Process{Machine: -1}
+	case p >= ownerOther:
+		return Process{Machine: 1}
 	case p >= ownerFar:
 		return Process{Mount: 1}
 	case p >= ownerGhost:
@@ -407,6 +429,8 @@ func (m *model) mayTell(s *state, p int, f *file) bool {
 	local := !s.wide && !f.wide
 	witness := m.cfg.Rules.Witness && m.sees(p, f.owner)
 	switch {
+	case s.hasNote(f) && !m.deaf(p):
+		return true
 	case f.owner == ownerForeign:
 		return false
 	case f.owner == ownerTorn, f.torn:
@@ -447,6 +471,7 @@ func (m *model) gc(s *state) {
 			keep |= 1 << f
 		}
 	}
+	m.gcNotes(s, keep)
 	for i := range s.f {
 		if s.f[i].used && keep>>i&1 == 0 {
 			s.f[i] = file{}
@@ -587,7 +612,7 @@ func (m *model) key(s *state) uint64 {
 			return 0xf1
 		case o < ownerGhost && s.dead>>o&1 == 0 && procName[o] >= 0:
 			return byte(procName[o])
-		case !linked && files[o] == 1 && o < ownerElse:
+		case !linked && files[o] == 1 && (o < ownerElse || o >= ownerOther):
 			return 0xf2
 		default:
 			if ghostName[o] < 0 {
@@ -601,10 +626,13 @@ func (m *model) key(s *state) uint64 {
 			if o >= ownerElse {
 				n += 0x40
 			}
+			if o >= ownerOther {
+				n += 0x20
+			}
 			return n
 		}
 	}
-	var buf [512]byte
+	var buf [640]byte
 	b := buf[:0]
 	// Deaths, faults and so on are part of the state.
 	g := byte(s.deaths)<<4 | byte(s.faults)<<2
@@ -654,8 +682,12 @@ func (m *model) key(s *state) uint64 {
 		if x.by >= 0 && s.dead>>m.procOf[x.by]&1 == 0 {
 			fl |= byte(threadName[x.by]+1) << 4
 		}
+		if x.noted {
+			fl |= 1 << 7
+		}
 		b = append(b, fl)
 	}
+	b = m.noteKey(s, order[:n], b)
 	for _, t := range order[:n] {
 		th := &s.t[t]
 		fl := th.flags()

@@ -321,7 +321,7 @@ func (m *model) mayTouch(s *state, t int, f int8, what string) *violation {
 	if !s.gone(x) {
 		return broken(OwnFiles, "%s %s a file of %s, who is alive", m.threadName(t), what, m.threadName(int(x.by)))
 	}
-	if !m.mayTell(s, m.procOf[t], x) && !m.cfg.Rules.Breaks {
+	if !m.mayTell(s, m.procOf[t], x) && !x.noted && !m.cfg.Rules.Breaks {
 		return broken(OwnFiles, "%s %s a file whose owner it cannot know to be dead", m.threadName(t), what)
 	}
 	return nil
@@ -457,11 +457,16 @@ func (m *model) step(s *state, t int, how action) *violation {
 			if f >= 0 {
 				r |= 1 << (4 + l)
 			}
+			if s.note[l] != none {
+				r |= 1 << (notesInList + l)
+			}
 		}
 	case opSwap:
 		r, bad = m.swap(s, t)
 	case opRemoveIf:
 		r = m.removeIf(s, t)
+	case opNote, opHear, opForget:
+		r, bad = m.stepNote(s, t, o)
 	case opIntact:
 		r = resNo
 		if f := th.b[o.a]; s.lv[o.b] == f && (s.f[f].open || !m.cfg.Rules.Leases) {
