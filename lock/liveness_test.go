@@ -226,7 +226,6 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	rows.checkVerdict(t, 16, "a lease", unknown) // TestLeaseIsInTheWay
-	rows.checkVerdict(t, 17, "a directory", unknown)
 	rows.checkVerdict(t, 20, "a note", dead) // TestNotes
 	for row := range rows {
 		if !rows[row].checked {

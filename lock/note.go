@@ -42,7 +42,7 @@ func (v *visit) noted(r look) bool {
 // being there: so a failure costs no more than that the next process that is
 // refused makes them.
 func (v *visit) noteDeaths(blocker look) {
-	if blocker.state != proc.Unknown || blocker.owner.ID == "" && !blocker.torn || blocker.leased() {
+	if blocker.state != proc.Unknown || blocker.owner.ID == "" { // which nobody can judge
 		return
 	}
 	if v.withoutNotes || v.overrule != nil { // a person's word counts for one call
