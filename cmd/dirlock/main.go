@@ -2,7 +2,10 @@
 // tells who holds one. See "dirlock help".
 package main
 
-import "os"
+import (
+	"os"
+	"runtime"
+)
 
 func main() {
 	switch {
@@ -13,6 +16,7 @@ func main() {
 		runKeeper(os.Args[2], os.Args[3], os.Args[4])
 		return
 	}
+	runtime.GOMAXPROCS(1) // it starts faster, and has nothing to do at the same time
 	os.Exit(execute(os.Args[1:]))
 }
 
