@@ -98,7 +98,10 @@ func (f *osFile) linkAs(d *dir, name string) error {
 // (open(2), O_EXCL and NFS). How many names the file has proves nothing, for
 // anybody can give it more. It is the name that has to be this file.
 func (f *osFile) gotName(d *dir, name string, err error) error {
-	if err != nil && d.is(name, f.id) {
+	if err == nil {
+		return nil
+	}
+	if _, e := d.fresh(); e == nil && d.is(name, f.id) {
 		return nil
 	}
 	return err
@@ -121,6 +124,9 @@ func (d *dir) createTemp(a *abilities, name string, data []byte) (*osFile, error
 	err = f.complete(data)
 	if err == nil {
 		err = d.publish(a, f, temp, name)
+	}
+	if err == unix.ESTALE {
+		err = errSwept // by another machine: its server does not know the file any more
 	}
 	if err != nil {
 		// The lock goes after the name, so that nobody else sweeps it.

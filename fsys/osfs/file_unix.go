@@ -93,8 +93,12 @@ func (f *osFile) intactIn(d *dir, name string) (bool, error) {
 	if f.closed {
 		return false, fs.ErrClosed
 	}
+	known, err := d.fresh()
 	var st unix.Stat_t
-	switch err := fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); {
+	if err == nil {
+		err = fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	switch {
 	case isGone(err):
 		return false, nil
 	case err != nil:
@@ -102,7 +106,7 @@ func (f *osFile) intactIn(d *dir, name string) (bool, error) {
 	case !isRegular(&st) || int64(st.Size) != int64(len(f.data)):
 		return false, nil
 	case f.fd < 0:
-		return f.sameData(d, name)
+		return f.sameData(d, name, known)
 	case idOf(&st) != f.id:
 		return false, nil
 	}
@@ -123,8 +127,8 @@ func (f *osFile) intactIn(d *dir, name string) (bool, error) {
 
 // sameData is intactIn where the file is not open: its number may be used again
 // then, and some file systems change it at will. So the data alone tells.
-func (f *osFile) sameData(d *dir, name string) (bool, error) {
-	s, err := d.read(name)
+func (f *osFile) sameData(d *dir, name string, known *facts) (bool, error) {
+	s, err := d.readFile(name, known)
 	switch err {
 	case nil:
 		return string(s.Data) == f.data, nil

@@ -16,10 +16,29 @@ const (
 )
 
 func (d *dir) read(name string) (fsys.Snapshot, error) {
-	known, err := d.facts()
+	known, err := d.fresh()
+	if isGone(err) {
+		err = unix.ENOENT
+	}
 	if err != nil {
 		return fsys.Snapshot{}, err
 	}
+	return d.readFile(name, known)
+}
+
+// fresh returns what is known of the directory, and sees to it that a network file
+// system does not answer the next question about a name from its memory. Much is
+// removed on the ground of such an answer. What another machine does between the
+// answer and the removal, nobody can exclude.
+func (d *dir) fresh() (*facts, error) {
+	known, err := d.facts()
+	if err == nil && !known.Local {
+		err = d.refresh()
+	}
+	return known, err
+}
+
+func (d *dir) readFile(name string, known *facts) (fsys.Snapshot, error) {
 	fd, err := d.openToLook(name)
 	if err != nil {
 		return fsys.Snapshot{}, err

@@ -25,6 +25,7 @@ type guest struct {
 	conn   net.Conn
 	answer *bufio.Reader
 	mu     sync.Mutex // held for one command
+	count  int        // of holders
 }
 
 // machine says how to start one.

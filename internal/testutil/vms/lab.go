@@ -17,6 +17,7 @@ type labOptions struct {
 	dir     string
 	torture time.Duration
 	cycles  int
+	quick   bool
 }
 
 // lab is what the scenarios have in common.

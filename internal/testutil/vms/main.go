@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`directory` for logs and disks, kept (default: a temporary one)")
 	flag.DurationVar(&o.torture, "torture", time.Minute, "how long each contention takes")
 	flag.IntVar(&o.cycles, "cycles", 30, "how many power cuts")
+	flag.BoolVar(&o.quick, "quick", false, "only NFSv4.2 and 3")
 	limit := flag.Duration("limit", 90*time.Minute, "how long all of it may take")
 	flag.Parse()
 
@@ -52,7 +53,10 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
+	{"verdicts", (*lab).nfsVerdicts},
+	{"crashes", (*lab).nfsCrashes},
 	{"contention", (*lab).nfsContention},
+	{"power", (*lab).power},
 }
 
 func scenarioNames() (names []string) {

@@ -121,11 +121,12 @@ func (l *lab) nfsContention() {
 }
 
 func (l *lab) contend(name string, s *guest, clients []*guest, d time.Duration) {
-	s.sh("rm -rf /srv/d/* /srv/d/.[!.]*; kill $(pidof driver); (driver oracle :7000 >/tmp/oracle.log 2>&1 &)")
+	s.empty()
+	s.sh("kill $(pidof driver); (driver oracle :7000 >/tmp/oracle.log 2>&1 &)")
 	said := make(chan string)
 	for _, g := range clients {
 		go func() {
-			out, err := g.try(d+2*time.Minute, fmt.Sprintf("driver torture /m/d %s:7000 %v 3 300ms", g.address(), d))
+			out, err := g.try(d+2*time.Minute, fmt.Sprintf("driver torture %s %s:7000 %v 3 300ms", dir, g.address(), d))
 			said <- fmt.Sprintf("%s: %s %v", g.name, out, err)
 		}()
 	}
@@ -153,12 +154,12 @@ func (l *lab) reportFree(name string, s *guest, clients []*guest) {
 	for range clients {
 		ok = true
 		for _, g := range clients {
-			out, err := g.try(time.Minute, "driver try /m/d || dirlock status /m/d")
+			out, err := g.try(time.Minute, "driver try "+dir+" || dirlock status "+dir)
 			ok = ok && err == nil && strings.HasPrefix(out, "try true")
 			saw += g.name + ": " + out + "; "
 		}
 	}
 	l.report(name+": free again", ok, "%s", saw)
-	left := s.sh("ls -A /srv/d | tr '\n' ' '")
+	left := s.names()
 	l.report(name+": nothing left", left == "", "before: %s; after: %s", before, left)
 }

@@ -29,15 +29,19 @@ func loop(dir string) {
 }
 
 // crash runs loops that are killed, until the power goes. Meanwhile another file
-// is written and synchronized, so that the journal is committed at any moment of
-// theirs.
+// is written and synchronized, or all of the file system is, so that any moment of
+// theirs may get to the disk.
 func crash(dir, other string) {
 	go func() {
 		f, err := os.Create(other)
 		fail(err)
 		for {
 			_, _ = f.WriteAt([]byte(time.Now().String()), 0)
-			_ = f.Sync()
+			if rand.N(2) == 0 {
+				_ = f.Sync()
+			} else {
+				_ = syncAll(f)
+			}
 			time.Sleep(rand.N(8 * time.Millisecond))
 		}
 	}()
