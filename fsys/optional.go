@@ -287,3 +287,19 @@ func Sweep(d Dir) error {
 	}
 	return nil
 }
+
+// PartSweeper is a [Sweeper] that can look through a part of a directory, which
+// may be large.
+type PartSweeper interface {
+	Sweeper
+	// SweepPart is Sweep, and looks at no more than most names, whatever they are.
+	SweepPart(most int) error
+}
+
+// SweepPart asks d if it is a [PartSweeper]. If it is not, nothing is swept.
+func SweepPart(d Dir, most int) error {
+	if s, ok := find[PartSweeper](d); ok {
+		return s.SweepPart(most)
+	}
+	return nil
+}

@@ -30,6 +30,7 @@ type DirLock struct {
 	held      *hold      // our L0
 	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
 	turnEnd   time.Time  // when the last one was released
+	tidied    bool       // the first Unlock has looked for what the dead have left
 
 	self  self
 	ready ready
@@ -201,6 +202,8 @@ func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
 	if found, err = h.unlock(); err != nil {
 		return h, false, err
 	}
+	h.left = l.tidy(h)
+	_ = h.dir.Close()
 	l.held, l.turnEnd = nil, l.now()
 	if found {
 		h.guard.over(ErrNotHeld)

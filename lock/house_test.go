@@ -186,6 +186,7 @@ func TestStateIsThatOfTryLock(t *testing.T) {
 type sweeping struct {
 	fsys.OpenDir
 	swept *int
+	part  *int
 	err   error
 }
 
@@ -193,26 +194,30 @@ func (d sweeping) Open() (fsys.OpenDir, error) { return d, nil }
 func (d sweeping) Close() error                { return nil }
 func (d sweeping) Unwrap() fsys.Dir            { return d.OpenDir }
 func (d sweeping) Sweep() error                { *d.swept++; return d.err }
+func (d sweeping) SweepPart(int) error         { *d.part++; return nil }
 
 type sweepingFS struct{ dir sweeping }
 
 func (f sweepingFS) Dir(string) (fsys.Dir, error) { return f.dir, nil }
 
-// Temporary files of the dead are looked for once after a recovery, when nobody
-// waits for it, and not otherwise.
+// Temporary files of the dead are looked for when nobody waits for it: after a
+// recovery all are, and some at the first Unlock of a handle.
 func TestSweepsAfterUnlock(t *testing.T) {
 	w := newWorld()
 	named, err := w.Dir(dirPath)
 	require.NoError(t, err)
 	open, err := fsys.Open(named)
 	require.NoError(t, err)
-	swept := 0
+	swept, part := 0, 0
 	var logged []string
-	l := lock.New("d", lock.WithFS(sweepingFS{sweeping{open, &swept, errInjected}}), lock.WithProcesses(w.procs.Start("tester")),
+	l := lock.New("d", lock.WithFS(sweepingFS{sweeping{open, &swept, &part, errInjected}}), lock.WithProcesses(w.procs.Start("tester")),
 		lock.WithLogger(slog.New(calling{func(msg string) { logged = append(logged, msg) }})))
-	mustTry(t, l, true)
-	require.NoError(t, l.Unlock())
-	require.Zero(t, swept)
+	for range 2 {
+		mustTry(t, l, true)
+		require.NoError(t, l.Unlock())
+		require.Zero(t, swept)
+		require.Equal(t, 1, part)
+	}
 	w.set("s")
 	mustTry(t, l, true)
 	require.Zero(t, swept)

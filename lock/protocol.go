@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
 )
 
@@ -219,21 +218,12 @@ func (v *visit) sweep(top int, stale []look) {
 }
 
 // unlock removes L0 if it is still ours, and tells whether it was. Then it lets
-// go of the file, and of the directory.
+// go of the file.
 func (h *hold) unlock() (found bool, err error) {
 	found, err = h.remove(0)
 	if err != nil {
 		return false, err
 	}
 	h.letGo()
-	if h.recovered {
-		// The dead may have left temporary files, too. Only a listing finds them,
-		// which can take long, and for which nobody waits now.
-		h.left = fsys.Sweep(h.dir)
-		if h.notes {
-			h.left = errors.Join(h.left, sweepNotes(h.dir))
-		}
-	}
-	_ = h.dir.Close()
 	return found, nil
 }

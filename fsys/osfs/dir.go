@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -61,12 +62,12 @@ type facts struct {
 type fileID struct{ dev, ino uint64 }
 
 var (
-	_ fsys.Witnesser = (*dir)(nil)
-	_ fsys.Localizer = (*dir)(nil)
-	_ fsys.Watcher   = (*dir)(nil)
-	_ fsys.Sweeper   = (*dir)(nil)
-	_ fsys.OpenDir   = (*dir)(nil)
-	_ fsys.File      = (*osFile)(nil)
+	_ fsys.Witnesser   = (*dir)(nil)
+	_ fsys.Localizer   = (*dir)(nil)
+	_ fsys.Watcher     = (*dir)(nil)
+	_ fsys.PartSweeper = (*dir)(nil)
+	_ fsys.OpenDir     = (*dir)(nil)
+	_ fsys.File        = (*osFile)(nil)
 )
 
 func (d *dir) Path() string { return d.path }
@@ -215,29 +216,31 @@ func (d *dir) list(prefix string) ([]string, error) {
 		return nil, err
 	}
 	defer d.end()
-	return d.listOpen(prefix)
+	return d.listOpen(prefix, math.MaxInt)
 }
 
 // listOpen is list between begin and end.
-func (d *dir) listOpen(prefix string) ([]string, error) {
+func (d *dir) listOpen(prefix string, most int) ([]string, error) {
 	f, err := d.entries()
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readNames(f, prefix)
+	return readNames(f, prefix, most)
 }
 
-func readNames(f *os.File, prefix string) ([]string, error) {
+// readNames looks at no more than most names.
+func readNames(f *os.File, prefix string, most int) ([]string, error) {
 	var names []string
 	for {
-		batch, err := f.Readdirnames(listBatch)
+		batch, err := f.Readdirnames(min(most, listBatch))
+		most -= len(batch)
 		for _, name := range batch {
 			if strings.HasPrefix(name, prefix) {
 				names = append(names, strings.Clone(name))
 			}
 		}
-		if err == io.EOF {
+		if err == io.EOF || err == nil && most == 0 {
 			return names, nil
 		}
 		if err != nil {
@@ -302,7 +305,10 @@ func (d *dir) facts() (*facts, error) {
 // creator has on it. Where the file system has no such locks, nothing can be
 // told, and nothing is removed. Where files were created without temporary ones,
 // there is nothing to look for: the directory may be large.
-func (d *dir) Sweep() error {
+func (d *dir) Sweep() error { return d.SweepPart(math.MaxInt) }
+
+// SweepPart is Sweep for the first names that the system lists.
+func (d *dir) SweepPart(most int) error {
 	if err := d.begin(); err != nil {
 		return pathError("sweep", d.path, err)
 	}
@@ -310,7 +316,7 @@ func (d *dir) Sweep() error {
 	if a, err := d.abilities(); err == nil && a.unnamed.Load() {
 		return nil
 	}
-	names, err := d.listOpen(TempPrefix)
+	names, err := d.listOpen(TempPrefix, max(most, 1))
 	if err != nil {
 		return pathError("sweep", d.path, err)
 	}
