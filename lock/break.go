@@ -13,7 +13,8 @@ import (
 // although they are not known to be dead: a process of another machine that will
 // never come back, for example. Most often there is one; a machine that crashed
 // during a takeover leaves one in L0 and another above it. Break takes over as
-// if they were dead, at whatever level their files are, and unlocks.
+// if they were dead, at whatever level their files are, and unlocks. Of readers, and
+// of writers that wait for them, it removes the files; the others share the lock on.
 //
 // The error matches [ErrOtherOwner] if none of the given owners is in the way, or
 // if somebody else is too; nothing has happened then. (Where the file system
@@ -45,7 +46,8 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 	if err := ctxErr(ctx); err != nil {
 		return err
 	}
-	if err := l.mayBreak(force, ids); err != nil {
+	shared, err := l.mayBreak(force, ids)
+	if err != nil {
 		return err
 	}
 	met := false
@@ -60,7 +62,14 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 		}
 		return r.state
 	}}
-	ok, blocker, err := b.try(ctx, true, false)
+	if shared {
+		left, err := b.breakReaders(ids)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		met = len(left) < len(ids)
+	}
+	ok, blocker, err := b.try(ctx, want{waiting: true})
 	switch {
 	case err != nil:
 		return err
@@ -80,24 +89,25 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 	return nil
 }
 
-// mayBreak returns why the owners are not to be broken.
-func (l *DirLock) mayBreak(force bool, ids []string) error {
+// mayBreak returns why the owners are not to be broken, or else whether some of
+// them are readers, or writers that wait.
+func (l *DirLock) mayBreak(force bool, ids []string) (shared bool, err error) {
 	s, err := l.Status()
 	if err != nil {
-		return errors.Unwrap(err)
+		return false, errors.Unwrap(err)
 	}
 	named := false
-	for _, level := range s.Levels {
+	for _, level := range slices.Concat(s.Levels, s.Readers, s.Waiting) {
 		if !slices.Contains(ids, level.Owner.ID) {
 			continue
 		}
 		if level.State == proc.Alive && !force {
-			return fmt.Errorf("%w: %s: %s", ErrAlive, level.Owner, level.Reason)
+			return false, fmt.Errorf("%w: %s: %s", ErrAlive, level.Owner, level.Reason)
 		}
-		named = true
+		named, shared = true, shared || level.in != ""
 	}
 	if !named {
-		return ErrOtherOwner
+		return false, ErrOtherOwner
 	}
-	return nil
+	return shared, nil
 }

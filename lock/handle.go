@@ -28,6 +28,8 @@ type DirLock struct {
 
 	mu        sync.Mutex // held during a TryLock, but not while waiting or logging
 	held      *hold      // our L0
+	readers   []*hold    // … or our locks for reading
+	vigil     *vigil     // over the readers: nil until somebody asks to be told of a loss
 	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
 	turnEnd   time.Time  // when the last one was released
 	tidied    bool       // the first Unlock has looked for what the dead have left
@@ -81,7 +83,7 @@ func New(dir string, opts ...Option) *DirLock {
 // [RecordError] if a level file is unrecognized, or one that matches
 // [errors.ErrUnsupported] if the file system cannot hold a lock.
 func (l *DirLock) TryLock() (bool, error) {
-	ok, _, err := l.try(context.Background(), false, false)
+	ok, _, err := l.try(context.Background(), want{})
 	return ok, l.wrap("lock", err)
 }
 
@@ -90,9 +92,16 @@ func (l *DirLock) TryLock() (bool, error) {
 // Waiters get the lock in no particular order. It fails as TryLock does.
 func (l *DirLock) Lock() error { return l.LockContext(context.Background()) }
 
-// try is TryLock, and tells what was in the way.
-func (l *DirLock) try(ctx context.Context, waiting, expectFree bool) (bool, look, error) {
-	h, blocker, events, err := l.tryQuietly(ctx, waiting, expectFree)
+// want is what an attempt is to acquire.
+type want struct {
+	shared     bool // the lock for reading
+	waiting    bool // the caller waits for the lock, and has time
+	expectFree bool // L0 may be gone
+}
+
+// try is TryLock or TryRLock, and tells what was in the way.
+func (l *DirLock) try(ctx context.Context, w want) (bool, look, error) {
+	h, blocker, events, err := l.tryQuietly(ctx, w)
 	if l.log == nil {
 		return h != nil, blocker, err
 	}
@@ -102,7 +111,11 @@ func (l *DirLock) try(ctx context.Context, waiting, expectFree bool) (bool, look
 	returned := false
 	defer func() {
 		if h != nil && !returned { // the logger panics: nobody learns that the lock is held
-			_, _, _ = l.unlockQuietly()
+			if w.shared {
+				_, _, _ = l.runlockQuietly()
+			} else {
+				_, _, _ = l.unlockQuietly()
+			}
 		}
 	}()
 	l.emit(events...)
@@ -111,7 +124,7 @@ func (l *DirLock) try(ctx context.Context, waiting, expectFree bool) (bool, look
 }
 
 // tryQuietly is try without what it has to log.
-func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*hold, look, []event, error) {
+func (l *DirLock) tryQuietly(ctx context.Context, w want) (*hold, look, []event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held != nil {
@@ -120,12 +133,12 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 	if err := l.madeWrongly(); err != nil {
 		return nil, look{}, nil, err
 	}
-	h, blocker, events, err := l.tryOnce(ctx, waiting, expectFree)
+	h, blocker, events, err := l.tryOnce(ctx, w)
 	vanished := false
 	for n := 0; l.mkdir && errors.Is(err, fs.ErrNotExist) && n < maxAttempts; n++ {
 		vanished = false
 		if err = fsys.Mkdir(l.named); err == nil {
-			h, blocker, events, err = l.tryOnce(ctx, waiting, expectFree)
+			h, blocker, events, err = l.tryOnce(ctx, w)
 			vanished = errors.Is(err, fs.ErrNotExist)
 		}
 	}
@@ -136,9 +149,9 @@ func (l *DirLock) tryQuietly(ctx context.Context, waiting, expectFree bool) (*ho
 }
 
 // tryOnce is tryQuietly in the directory that has the name now.
-func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold, look, []event, error) {
-	expectFree = expectFree || l.expectsFree()
-	if !expectFree {
+func (l *DirLock) tryOnce(ctx context.Context, w want) (*hold, look, []event, error) {
+	expectFree := w.expectFree || l.expectsFree()
+	if !expectFree && !w.shared {
 		var blocker look
 		if blocker, expectFree = l.peek(); blocker.state == proc.Alive {
 			return nil, blocker, nil, nil
@@ -148,13 +161,23 @@ func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold,
 	if err != nil {
 		return nil, look{}, nil, err
 	}
-	v.waiting = waiting
-	h, blocker, err := v.acquire(ctx, expectFree)
+	v.waiting = w.waiting
+	var h *hold
+	var blocker look
+	if w.shared {
+		h, blocker, err = v.acquireShared(ctx)
+	} else {
+		h, blocker, err = v.acquire(ctx, expectFree)
+	}
 	if h == nil || err != nil {
 		v.leave()
 		return nil, blocker, v.events, err
 	}
 	handover.Load()
+	if w.shared {
+		l.addReader(h)
+		return h, look{}, v.events, nil
+	}
 	l.held = h // and with it the open directory
 	if h.owner.Since.Sub(l.turnEnd) >= sameTurn {
 		l.turnStart = h.owner.Since
@@ -171,22 +194,7 @@ func (l *DirLock) tryOnce(ctx context.Context, waiting, expectFree bool) (*hold,
 // the handle still holds the lock: Unlock can be called again.
 func (l *DirLock) Unlock() error {
 	h, found, err := l.unlockQuietly()
-	if h != nil && h.left != nil {
-		l.emit(mishap(slog.LevelWarn, leftFiles, h.left))
-	}
-	switch {
-	case h == nil:
-		return l.wrap("unlock", ErrNotHeld)
-	case err != nil:
-		return l.wrap("unlock", err)
-	case !found:
-		if !h.lossLogged {
-			l.emit(l.event(slog.LevelError, "lost", h.owner))
-		}
-		return l.wrap("unlock", ErrLost)
-	}
-	l.emit(l.event(slog.LevelDebug, "released", h.owner))
-	return nil
+	return l.wrap("unlock", l.unlocked(h, found, err))
 }
 
 // unlockQuietly is Unlock without what it has to log. It returns what this
@@ -205,11 +213,7 @@ func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
 	h.left = l.tidy(h)
 	_ = h.dir.Close()
 	l.held, l.turnEnd = nil, l.now()
-	if found {
-		h.guard.over(ErrNotHeld)
-	} else {
-		h.guard.over(ErrLost)
-	}
+	l.over(h, found)
 	l.unwatching.Wait()
 	return h, found, nil
 }
@@ -220,14 +224,20 @@ func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
 func (l *DirLock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
+	holds := l.holdings()
+	if len(holds) == 0 {
 		return l.wrap("check", ErrNotHeld)
 	}
-	ours, err := l.held.file.Intact(levelName(0))
-	if err == nil && !ours {
-		err = ErrLost
+	for _, h := range holds {
+		ours, err := h.intact()
+		if err == nil && !ours {
+			err = ErrLost
+		}
+		if err != nil {
+			return l.wrap("check", err)
+		}
 	}
-	return l.wrap("check", err)
+	return nil
 }
 
 // handover makes what was done under the lock of one handle happen before what
@@ -240,10 +250,11 @@ var handover atomic.Uint64
 func (l *DirLock) Owner() (Owner, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
+	h := l.newest()
+	if h == nil {
 		return Owner{}, false
 	}
-	return l.held.owner, true
+	return h.owner, true
 }
 
 // String names the directory, and the lock if it has a name.
@@ -273,6 +284,8 @@ type visit struct {
 	events  []event      // to be logged when the handle's mutex is free
 	waiting bool         // the caller waits for the lock, and has time
 	climbed time.Time    // when it first began to climb
+
+	recovered bool // a reader has taken over from a dead owner
 }
 
 var errZero = errors.New("a DirLock must be made by lock.New")
@@ -308,6 +321,6 @@ func (l *DirLock) wrap(op string, err error) error {
 	return &fs.PathError{Op: op, Path: l.path, Err: err}
 }
 
-func (l *DirLock) recordError(level int, err error) error {
-	return &RecordError{Path: l.levelPath(level), Err: err}
+func (l *DirLock) recordError(r look, err error) error {
+	return &RecordError{Path: l.pathOf(r), Err: err}
 }

@@ -53,14 +53,21 @@ func (e *HeldError) who() string {
 	switch {
 	case o.ID == "":
 		return "another process has the lock"
+	case e.Level.in == claimsName:
+		return fmt.Sprintf("%s waits for the readers to leave, and is next", o)
 	case e.Level.N > 0:
 		return fmt.Sprintf("%s is taking the lock over", o)
 	case e.Level.State == proc.Dead:
 		return fmt.Sprintf("another process is taking the lock over from %s, which is dead", o)
-	case o.Since.IsZero():
-		return fmt.Sprintf("held by %s", o)
 	}
-	return fmt.Sprintf("held by %s since %s", o, o.Since.UTC().Format(time.RFC3339))
+	how := "held by"
+	if e.Level.in == readersName {
+		how = "shared by"
+	}
+	if o.Since.IsZero() {
+		return fmt.Sprintf("%s %s", how, o)
+	}
+	return fmt.Sprintf("%s %s since %s", how, o, o.Since.UTC().Format(time.RFC3339))
 }
 
 func (e *HeldError) advice() string {
@@ -84,7 +91,7 @@ func (e *HeldError) Unwrap() error { return e.Err }
 // heldError says what was in the way when err ended the attempt.
 func (l *DirLock) heldError(b look, err error) error {
 	return &HeldError{Dir: l.path, Name: l.name, Err: err, Level: Level{
-		N: b.level, Path: l.levelPath(b.level),
+		N: b.level, Path: l.pathOf(b), in: b.in,
 		Owner: b.owner, State: b.state, Reason: b.why,
 	}}
 }
@@ -93,7 +100,7 @@ func (l *DirLock) heldError(b look, err error) error {
 // [HeldError] that says who has it. It does not wait, and fails otherwise as
 // TryLock does.
 func (l *DirLock) LockNow() error {
-	ok, blocker, err := l.try(context.Background(), false, false)
+	ok, blocker, err := l.try(context.Background(), want{})
 	if !ok && err == nil {
 		err = l.heldError(blocker, nil)
 	}
@@ -113,7 +120,7 @@ func (l *DirLock) gaveUp(ctx context.Context, b look, err error) error {
 func (l *DirLock) gaveUpInLine(err error) error {
 	s, statusErr := l.Status()
 	state, level := s.State()
-	if statusErr != nil || state != Held {
+	if statusErr != nil || state != Held && state != Shared {
 		return err
 	}
 	return &HeldError{Dir: l.path, Name: l.name, Level: level, Err: err}

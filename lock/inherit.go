@@ -19,9 +19,10 @@ import (
 func (l *DirLock) File() (*os.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
+	h := l.newest()
+	if h == nil {
 		return nil, l.wrap("file", ErrNotHeld)
 	}
-	f, err := fsys.Dup(l.held.file)
+	f, err := fsys.Dup(h.file)
 	return f, l.wrap("file", err)
 }

@@ -12,6 +12,7 @@ import (
 // hold is a level file of ours: made by this handle, and not yet removed by it.
 type hold struct {
 	dir   fsys.OpenDir // is closed with L0
+	sub   fsys.Subdir  // of a reader or a claim: the directory that file is in
 	file  fsys.File
 	owner Owner
 
@@ -26,35 +27,42 @@ type hold struct {
 // look is one look at a level file.
 type look struct {
 	fsys.Snapshot
-	level int
-	gone  bool  // there is no such file
-	owner Owner // unless gone or torn
-	torn  bool  // the record is incomplete
+	level  int
+	in     string // readersName or claimsName, with the name there: not a level file
+	name   string
+	gone   bool  // there is no such file
+	shared bool  // it is L0, and the directory of the readers
+	owner  Owner // unless gone, shared or torn
+	torn   bool  // the record is incomplete
 	verdict
 }
 
 // look reads a level file and judges its owner.
 func (v *visit) look(level int) (look, error) {
 	s, err := v.dir.Read(levelName(level))
-	r := look{Snapshot: s, level: level}
+	return v.judged(look{Snapshot: s, level: level}, err)
+}
+
+// judged judges the owner of a file that was read, unless err says why it was not.
+func (v *visit) judged(r look, err error) (look, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.gone = true
 		return r, nil
-	case errors.Is(err, fsys.ErrDirectory) && level == 0:
-		r.verdict = unknown(17, "L0 is a directory: a later version of dirlock shares the lock between several processes")
+	case errors.Is(err, fsys.ErrDirectory) && r.in == "" && r.level == 0:
+		r.shared = true
 		return r, nil
 	case errors.Is(err, fsys.ErrNotRegular):
-		return r, v.recordError(level, fsys.ErrNotRegular)
+		return r, v.recordError(r, fsys.ErrNotRegular)
 	case errors.Is(err, fsys.ErrBusy):
 		r.verdict = unknown(16, "another process keeps its file from being opened")
 		return r, nil
 	case err != nil:
 		return r, err
 	}
-	r.owner, err = parseRecord(s.Data)
+	r.owner, err = parseRecord(r.Data)
 	if r.torn = errors.Is(err, errTorn); err != nil && !r.torn {
-		return r, v.recordError(level, err)
+		return r, v.recordError(r, err)
 	}
 	r.verdict, err = v.judge(r)
 	if v.overrule != nil {
@@ -168,11 +176,16 @@ func (h *hold) remove(level int) (found bool, err error) {
 	if found, err = fsys.Remove(h.file, name); !errors.Is(err, errors.ErrUnsupported) {
 		return found, err
 	}
+	return h.removeFrom(h.dir, name)
+}
+
+// removeFrom removes a file in a directory if it is ours, and tells whether it was.
+func (h *hold) removeFrom(d fsys.Dir, name string) (found bool, err error) {
 	ours, err := h.file.Intact(name)
 	if err != nil || !ours {
 		return false, err
 	}
-	err = h.dir.Remove(name)
+	err = d.Remove(name)
 	switch {
 	case err == nil:
 		return true, nil

@@ -46,12 +46,12 @@ func NewDirLock(dir string) TryLockerSafe { return New(dir) }
 // error. The value of the panic is that error.
 func (l *DirLock) Must() TryLocker { return must{l} }
 
-type must struct{ *DirLock }
+type must struct{ safe TryLockerSafe }
 
-func (m must) Lock()   { panicIf(m.DirLock.Lock()) }
-func (m must) Unlock() { panicIf(m.DirLock.Unlock()) }
+func (m must) Lock()   { panicIf(m.safe.Lock()) }
+func (m must) Unlock() { panicIf(m.safe.Unlock()) }
 func (m must) TryLock() bool {
-	ok, err := m.DirLock.TryLock()
+	ok, err := m.safe.TryLock()
 	panicIf(err)
 	return ok
 }

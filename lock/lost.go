@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -37,10 +38,10 @@ const (
 func (l *DirLock) Lost() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
-		return closed
+	if v := l.watchOver(); v != nil {
+		return v.lost
 	}
-	return l.watched(l.held).lost
+	return closed
 }
 
 // closed is the channel of a handle that has nothing to lose.
@@ -56,11 +57,12 @@ func (l *DirLock) Held(ctx context.Context) (held context.Context, cancel contex
 	held, end := context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
+	v := l.watchOver()
+	if v == nil {
 		end(l.wrap("hold", ErrNotHeld))
 		return held, func() {}
 	}
-	holds := l.watched(l.held).ctx
+	holds := v.ctx
 	stop := context.AfterFunc(holds, func() { end(context.Cause(holds)) })
 	return held, func() { stop(); end(context.Canceled) }
 }
@@ -68,10 +70,10 @@ func (l *DirLock) Held(ctx context.Context) (held context.Context, cancel contex
 // guard watches over a lock that is held, for whoever asked.
 type guard struct {
 	*DirLock
-	h    *hold
-	lost chan struct{}   // closed when the lock is found lost
-	ctx  context.Context // done when the lock is lost, or released
-	end  context.CancelCauseFunc
+	h     *hold
+	vigil *vigil
+	ctx   context.Context // done when it need watch no more
+	end   context.CancelFunc
 
 	changed  <-chan struct{} // nil if there were never events
 	stop     func()
@@ -79,28 +81,73 @@ type guard struct {
 	said     bool // why there are none
 }
 
-// watched returns the guard of h. The mutex is held.
-func (l *DirLock) watched(h *hold) *guard {
-	if h.guard == nil {
-		h.guard = &guard{DirLock: l, h: h, lost: make(chan struct{}), stop: func() {}}
-		h.guard.ctx, h.guard.end = context.WithCancelCause(context.Background())
-		go h.guard.run()
-		if fsys.EndOf(h.file) != nil {
-			go h.guard.awaitEnd()
-		}
-	}
-	return h.guard
+// vigil is what those see who have asked to be told of a loss: of what a handle
+// has, from its first acquisition to its last release.
+type vigil struct {
+	lost chan struct{}   // closed when the lock is found lost
+	ctx  context.Context // done when the lock is lost, or released
+	end  context.CancelCauseFunc
 }
 
-// over ends the watch, and tells why. The mutex is held.
-func (g *guard) over(why error) {
-	if g == nil || g.ctx.Err() != nil {
+// watchOver has all that this handle holds watched, or returns nil if that is
+// nothing. The mutex is held.
+func (l *DirLock) watchOver() *vigil {
+	holds := l.holdings()
+	if len(holds) == 0 {
+		return nil
+	}
+	if l.vigil == nil {
+		l.vigil = &vigil{lost: make(chan struct{})}
+		l.vigil.ctx, l.vigil.end = context.WithCancelCause(context.Background())
+		for _, h := range holds {
+			l.watchHold(h)
+		}
+	}
+	return l.vigil
+}
+
+func (l *DirLock) watchHold(h *hold) {
+	h.guard = &guard{DirLock: l, h: h, vigil: l.vigil, stop: func() {}}
+	h.guard.ctx, h.guard.end = context.WithCancel(l.vigil.ctx)
+	go h.guard.run()
+	if fsys.EndOf(h.file) != nil {
+		go h.guard.awaitEnd()
+	}
+}
+
+// addReader adds a lock for reading. The mutex is held.
+func (l *DirLock) addReader(h *hold) {
+	l.readers = append(l.readers, h)
+	if l.vigil != nil {
+		l.watchHold(h)
+	}
+}
+
+// over ends the watch over what was released, or found lost, and tells why. The
+// mutex is held.
+func (l *DirLock) over(h *hold, found bool) {
+	if h.guard != nil {
+		h.guard.end()
+	}
+	switch {
+	case !found:
+		l.vigil.over(l, ErrLost)
+	case len(l.holdings()) == 0:
+		l.vigil.over(l, ErrNotHeld)
+	}
+	if len(l.holdings()) == 0 {
+		l.vigil = nil
+	}
+}
+
+func (v *vigil) over(l *DirLock, why error) {
+	if v == nil || v.ctx.Err() != nil {
 		return
 	}
 	if errors.Is(why, ErrLost) {
-		close(g.lost)
+		close(v.lost)
 	}
-	g.end(g.wrap("hold", why))
+	v.end(l.wrap("hold", why))
 }
 
 // run checks the lock until it is lost or released.
@@ -133,7 +180,7 @@ func (g *guard) watch() {
 	if g.events {
 		var changed <-chan struct{}
 		var stop func()
-		changed, stop, err = fsys.Watch(g.h.dir, levelName(0))
+		changed, stop, err = g.h.watch()
 		if err == nil {
 			g.stop()
 			g.changed, g.stop, g.watching = changed, stop, true
@@ -150,20 +197,20 @@ func (g *guard) watch() {
 // holds tells whether to watch on. An error is no loss.
 func (g *guard) holds() bool {
 	g.mu.Lock()
-	if g.held != g.h || g.ctx.Err() != nil {
+	if g.ctx.Err() != nil || !slices.Contains(g.holdings(), g.h) {
 		g.mu.Unlock()
 		return false
 	}
-	ours, err := g.h.file.Intact(levelName(0))
+	ours, err := g.h.intact()
 	if errors.Is(err, os.ErrProcessDone) { // a test has killed its invented process
-		g.over(err)
+		g.vigil.over(g.DirLock, err)
 	}
 	if ours || err != nil {
 		g.mu.Unlock()
 		return g.ctx.Err() == nil
 	}
 	g.h.lossLogged = true
-	g.over(ErrLost)
+	g.vigil.over(g.DirLock, ErrLost)
 	g.mu.Unlock()
 	g.emit(g.event(slog.LevelError, "lost", g.h.owner))
 	return false

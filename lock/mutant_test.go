@@ -469,7 +469,7 @@ func named(t *testing.T, name string) explore.Config {
 }
 
 // huntFiles are the files that TestHunt is made of.
-var huntFiles = []string{"explore_test.go", "mutant_test.go", "export_test.go", "race_test.go", "norace_test.go"}
+var huntFiles = []string{"explore_test.go", "sharedexplore_test.go", "mutant_test.go", "export_test.go", "race_test.go", "norace_test.go"}
 
 // hunt builds a mutant, and returns what the explorer finds in it.
 func (m *mutant) hunt(t *testing.T, args ...string) found {

@@ -30,7 +30,7 @@ func WithName(name string) Option {
 var (
 	lockName   = lazily(`^(\.?[a-z0-9][a-z0-9_-]*)$`)
 	deviceName = lazily(`^(con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
-	levelFile  = lazily(`^(?:(\.?[a-z0-9][a-z0-9_-]*)\.)?L(0|[1-9][0-9]*)$`)
+	levelFile  = lazily(`^(?:(\.?[a-z0-9][a-z0-9_-]*)\.)?L(W|0|[1-9][0-9]*)$`)
 )
 
 func lazily(pattern string) func() *regexp.Regexp {
@@ -70,7 +70,7 @@ func StatusAll(dir string, opts ...Option) ([]Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(s.Levels) > 0 { // it may have been released since
+		if len(s.Levels)+len(s.Readers)+len(s.Waiting) > 0 { // it may have been released since
 			all = append(all, s)
 		}
 	}

@@ -29,6 +29,7 @@ type options struct {
 	user    func() string
 	label   string
 	mkdir   bool
+	within  bool   // it works for a reader: see WithinShared
 	name    string // empty: the lock without a name
 	err     error  // what is wrong with these options
 	hooks

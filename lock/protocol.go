@@ -71,11 +71,15 @@ func (v *visit) attempt(ctx context.Context, expectFree bool) (h *hold, blocker 
 		if !taken(err) {
 			return h, m, false, err
 		}
-		// 2. It exists: read it. Gone meanwhile: it was held a moment ago.
+		// 2. It exists: read it. Gone meanwhile: it was held a moment ago, or it was
+		// the directory of readers, and empty. That would be no hold.
 		m, err = v.look(0)
 		if err != nil || m.gone {
-			return nil, m, false, err
+			return nil, m, err == nil, err
 		}
+	}
+	if m.shared {
+		return v.vacate() // 5.
 	}
 	if m.state != proc.Dead {
 		return nil, m, false, nil

@@ -19,6 +19,7 @@ type queueKey struct {
 	fsys fsys.FS
 	path string
 	name string
+	read bool
 }
 
 type queue struct {
@@ -28,11 +29,11 @@ type queue struct {
 
 // waitTurn waits until it is our turn among the waiters of this process. The
 // caller calls leave when it waits no more.
-func (l *DirLock) waitTurn(ctx context.Context) (leave func(), err error) {
-	if l.named == nil || !reflect.ValueOf(l.fsys).Comparable() {
+func (l *DirLock) waitTurn(ctx context.Context, shared bool) (leave func(), err error) {
+	if l.named == nil || shared && l.within || !reflect.ValueOf(l.fsys).Comparable() {
 		return func() {}, nil
 	}
-	key := queueKey{l.fsys, l.path, l.name}
+	key := queueKey{l.fsys, l.path, l.name, shared}
 
 	queues.Lock()
 	q := queues.of[key]

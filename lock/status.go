@@ -22,9 +22,12 @@ const (
 	// Unreadable: a level file that cannot be read or is unrecognized is in the
 	// way. TryLock fails with an error that names it.
 	Unreadable
+	// Shared: some process holds the lock for reading, and is not known to be dead.
+	// TryLock is refused, and TryRLock is not, unless a writer waits.
+	Shared
 )
 
-// String returns "free", "held", "stale" or "unreadable".
+// String returns "free", "held", "stale", "unreadable" or "shared".
 func (s State) String() string {
 	switch s {
 	case Free:
@@ -33,6 +36,8 @@ func (s State) String() string {
 		return "held"
 	case Stale:
 		return "stale"
+	case Shared:
+		return "shared"
 	}
 	return "unreadable"
 }
@@ -48,6 +53,12 @@ type Status struct {
 	// above more than eight names in a row without a file is not among them: it
 	// is in nobody's way.
 	Levels []Level
+	// Readers are those who hold the lock for reading, or have died while they did,
+	// in no particular order. If there are any, there is no level 0. What else is in
+	// the directory with their files is among them, with an Err. Waiting are the
+	// writers that wait for the readers to leave, or have died while they did: they
+	// keep new readers out. The N of either is 0.
+	Readers, Waiting []Level
 }
 
 // Level is one level file.
@@ -69,7 +80,8 @@ type Level struct {
 	// wraps what the system said when the file was read.
 	Err error
 
-	row int // of the truth table, that decided State; for tests
+	row int    // of the truth table, that decided State; for tests
+	in  string // as in look
 }
 
 // Owner returns the level of the owner of the directory, and whether there is
@@ -85,8 +97,12 @@ func (s Status) Owner() (Level, bool) {
 // or unreadable, and the level that decides it. If the lock is held, that is L0,
 // with its owner, or a higher level, whose owner is recovering the lock. If it is
 // stale, that is L0, with its dead owner; if it is unreadable, the file that
-// cannot be judged; if it is free, the zero Level.
+// cannot be judged; if it is shared, one of the readers; if it is free, the zero
+// Level.
 func (s Status) State() (State, Level) {
+	if len(s.Readers) > 0 {
+		return s.sharedState()
+	}
 	owner, ok := s.Owner()
 	if !ok {
 		return Free, Level{}
@@ -131,19 +147,33 @@ func (l *DirLock) Status() (Status, error) {
 			return Status{}, l.wrap("status", err) // that is not about the file
 		}
 		gap = 0
-		level := Level{N: n, Path: l.levelPath(n), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row}
-		if err != nil {
-			level.State, level.Reason = proc.Unknown, err.Error()
+		if r.shared {
+			if s.Readers, err = v.listed(readersName); err != nil {
+				return Status{}, l.wrap("status", err)
+			}
+			continue
 		}
-		if err == nil && r.row == 1 && v.workGoesOn(r.owner, r.Witness) {
-			level.Reason = reasonWorkGoesOn
-		}
-		s.Levels = append(s.Levels, level)
+		s.Levels = append(s.Levels, v.level(r, err))
 		if r.leased() {
 			break // such a store needs no other level
 		}
 	}
+	if s.Waiting, err = v.listed(claimsName); err != nil {
+		return Status{}, l.wrap("status", err)
+	}
 	return s, nil
+}
+
+// level is what Status says of a file that was looked at.
+func (v *visit) level(r look, err error) Level {
+	level := Level{N: r.level, Path: v.pathOf(r), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row, in: r.in}
+	if err != nil {
+		level.State, level.Reason = proc.Unknown, err.Error()
+	}
+	if err == nil && r.row == 1 && v.workGoesOn(r.owner, r.Witness) {
+		level.Reason = reasonWorkGoesOn
+	}
+	return level
 }
 
 // exists returns an error if there is no such directory. Where a directory can

@@ -46,28 +46,30 @@ const (
 // done already, it fails at once with the error of ctx, even if the lock is free.
 // A nil ctx is an error.
 func (l *DirLock) LockContext(ctx context.Context) error {
-	return l.wrap("lock", l.lockContext(ctx))
+	return l.wrap("lock", l.lockContext(ctx, false))
 }
 
-func (l *DirLock) lockContext(ctx context.Context) error {
+// lockContext waits for the lock, or for that for reading.
+func (l *DirLock) lockContext(ctx context.Context, shared bool) error {
 	if err := ctxErr(ctx); err != nil {
 		return err
 	}
-	if l.turnIsOver() {
+	if !shared && l.turnIsOver() {
 		if err := l.pause(ctx, giveWay, nil, nil); err != nil {
 			return err
 		}
 	}
-	leave, err := l.waitTurn(ctx)
+	leave, err := l.waitTurn(ctx, shared)
 	if err != nil {
 		return l.gaveUpInLine(err)
 	}
 	defer leave()
 
 	start := time.Now()
-	w := waiter{DirLock: l}
+	w := waiter{DirLock: l, shared: shared}
+	defer w.unclaim()
 	for {
-		ok, blocker, err := l.try(ctx, true, w.expectFree)
+		ok, blocker, err := l.try(ctx, want{shared: shared, waiting: true, expectFree: w.expectFree})
 		if ok {
 			if w.blocked {
 				l.emit(event{slog.LevelDebug, "waited", []slog.Attr{slog.Duration("time", time.Since(start))}})
@@ -77,6 +79,7 @@ func (l *DirLock) lockContext(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
+			w.claim(blocker)
 			err = w.wait(ctx, blocker)
 		case w.blocked && (isShortage(err) || errors.Is(err, fsys.ErrUnavailable)):
 			err = w.sitOut(ctx, err)

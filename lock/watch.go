@@ -17,6 +17,8 @@ type waiter struct {
 	*DirLock
 	ctx        context.Context // of the wait
 	onlyLooks  bool            // it does not want the lock
+	shared     bool            // it wants the lock for reading
+	claims     *hold           // it waits for readers to leave: see claim.go
 	blocked    bool            // by blocker, at the last look
 	blocker    look
 	losses     int  // how often somebody else was faster, in a row
@@ -56,7 +58,7 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 		}
 		w.beat = w.nextBeat()
 		// In a store, to create in vain costs more than to look.
-		w.expectFree = w.changed != nil && b.level == 0 && b.row != rowLeased
+		w.expectFree = w.changed != nil && b.level == 0 && b.in == "" && b.row != rowLeased
 	case same || first && !b.gone:
 		// Then look again at once: what happened before the watch began is not
 		// among its events.
@@ -97,7 +99,7 @@ func (w *waiter) watch(b look) {
 	}
 	defer v.leave()
 	w.extras = w.takeExtras()
-	if w.extras && !w.onlyLooks {
+	if w.extras && !w.onlyLooks && !w.shared {
 		v.prepare(len(b.Data))
 	}
 	if w.events {
@@ -117,7 +119,7 @@ func (w *waiter) watchOwner(v *visit, b look) {
 		w.notePolling(errors.New("the owner uses another mount of the directory, or one that is not known"))
 		return
 	}
-	changed, stop, err := fsys.Watch(v.dir, levelName(b.level))
+	changed, stop, err := v.watchFile(b)
 	switch {
 	case err == nil:
 		w.changed, w.stops = changed, append(w.stops, stop)

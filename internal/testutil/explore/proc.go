@@ -71,9 +71,18 @@ const (
 	opNote               // name, data: that of a file that was read
 	opHear               // name: read a note
 	opForget             // name: remove a note
+	opMkdir              // name
+	opOpenSub            // name
+	opRmdir              // name
+	opListSub            // sub
+	opCreateSub          // sub, name: of a new file
+	opReadSub            // sub, name: of a file that was listed
+	opRemoveSub          // sub, name
+	opNotifySub          // sub, name
+	opChoose             //
 )
 
-var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold", "swap", "remove if", "note", "read note", "remove note"}
+var opNames = [...]string{"", "end", "create", "read", "replace", "remove", "list", "intact", "close", "probe", "pause", "watch", "watch", "self", "witnesses", "local", "prepare", "hold", "swap", "remove if", "note", "read note", "remove note", "mkdir", "open", "rmdir", "list", "create", "read", "remove", "watch", "choose"}
 
 // call is an operation that a thread is about to do.
 type call struct {
@@ -82,6 +91,7 @@ type call struct {
 	data        []byte
 	old         fsys.Snapshot
 	file        *procFile
+	sub         *procSub
 	id          proc.Identity
 	record      string // part of one
 	beat        time.Duration
@@ -98,6 +108,7 @@ type answer struct {
 	state proc.State
 	why   string
 	file  *procFile
+	sub   *procSub
 }
 
 // mark is something that a program tells of itself. It takes no step: it comes
@@ -135,11 +146,14 @@ func (p *Proc) Call(name string, left int) {
 
 // Names of calls that mean something to the properties.
 const (
-	TryLock = "TryLock"
-	Lock    = "Lock"
-	Unlock  = "Unlock"
-	Status  = "Status"
-	Break   = "Break"
+	TryLock  = "TryLock"
+	Lock     = "Lock"
+	Unlock   = "Unlock"
+	TryRLock = "TryRLock"
+	RLock    = "RLock"
+	RUnlock  = "RUnlock"
+	Status   = "Status"
+	Break    = "Break"
 )
 
 // Acquired says that the call has acquired the lock.
@@ -235,7 +249,12 @@ func (p *Proc) Holds(id string) bool {
 
 // forgetful tells whether the call in progress forgets what it has seen when it
 // pauses. That of TryLock does: it starts again, and only counts.
-func (p *Proc) forgetful() bool { return p.calls == TryLock }
+func (p *Proc) forgetful() bool { return forgetful(p.calls) }
+
+func forgetful(call string) bool { return call == TryLock || call == TryRLock }
+
+// Choose returns either answer: the search goes both ways.
+func (p *Proc) Choose() bool { return p.do(call{kind: opChoose}).yes }
 
 // stopped unwinds a thread that runs no further.
 type stopped struct{}

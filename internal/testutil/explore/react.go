@@ -86,7 +86,8 @@ type node struct {
 	left   int    // rounds
 	pauses uint8
 	nb     int    // bindings
-	own    uint16 // bindings that are files of its own
+	own    uint32 // bindings that are files of its own
+	subs   uint8  // directories that it has open
 	others []history
 	beat   time.Duration // of a pause
 }
@@ -182,7 +183,7 @@ func (rs *reactions) arrive(e *edge, n node, from int32, via result) int32 {
 		rs.nodes = append(rs.nodes, n)
 		return int32(len(rs.nodes) - 1)
 	}
-	key := fmt.Sprint(n.prog, n.call, n.left, n.pauses, n.nb, n.own, n.op, n.idle)
+	key := fmt.Sprint(n.prog, n.call, n.left, n.pauses, n.nb, n.own, n.subs, n.op, n.idle)
 	at, ok := rs.resets[key]
 	if !ok {
 		at = int32(len(rs.nodes))
@@ -253,7 +254,7 @@ func (rs *reactions) checkForgotten() {
 
 func (rs *reactions) isReset(at int32) bool {
 	n := &rs.nodes[at]
-	return n.idle || n.op.kind == opPause && n.call == TryLock
+	return n.idle || n.op.kind == opPause && forgetful(n.call)
 }
 
 func sameMarks(a, b []mark) bool {
@@ -262,12 +263,15 @@ func sameMarks(a, b []mark) bool {
 
 // known is what a binding stands for in a run of one thread alone.
 type known struct {
-	file *procFile // own
-	data []byte
-	id   proc.Identity
-	uid  uint64 // of the file
-	own  bool
-	gone bool // closed
+	file   *procFile // own
+	data   []byte
+	id     proc.Identity
+	uid    uint64 // of the file
+	own    bool
+	gone   bool   // closed
+	name   string // in a directory in the directory
+	unread bool   // it was listed only
+	nonce  [16]byte
 }
 
 // run runs a program alone, with the given answers, and returns what it does
@@ -275,7 +279,7 @@ type known struct {
 // way, is not deterministic: run panics.
 func (rs *reactions) run(prog int, path []step, salt byte, verify bool) (e edge, n node) {
 	rs.runs++
-	s := &solo{rs: rs, salt: salt}
+	s := &solo{rs: rs, salt: salt, unread: none}
 	s.p = &Proc{rules: rs.rules, salt: salt, self: s.identity(0), mount: ownMount}
 	next, stop := start(rs.progs[prog], s.p)
 	defer stop()
@@ -306,7 +310,7 @@ func (rs *reactions) run(prog int, path []step, salt byte, verify bool) (e edge,
 		s.p.marks = s.p.marks[:0]
 		o := s.symbol(c)
 		if i == len(path) {
-			n = node{prog: uint8(prog), op: o, idle: idle, call: s.p.calls, left: s.p.left, pauses: s.p.paus, nb: len(s.b)}
+			n = node{prog: uint8(prog), op: o, idle: idle, call: s.p.calls, left: s.p.left, pauses: s.p.paus, nb: len(s.b), subs: s.openSubs()}
 			if o.kind == opPause {
 				n.beat = c.beat
 			}
@@ -331,9 +335,11 @@ type solo struct {
 	p       *Proc
 	salt    byte
 	b       []known
+	subs    []*procSub
 	segment int
 	people  int
 	files   uint64
+	unread  int // the binding of a file that was listed, and is read now; or none
 }
 
 // identity invents the n-th process that the thread has seen; 0 is its own.
@@ -356,6 +362,7 @@ func (s *solo) forget() []int8 {
 		}
 	}
 	s.b = b
+	s.closeSubs()
 	s.segment++
 	return keep
 }
@@ -387,12 +394,14 @@ func (s *solo) symbol(c *call) op {
 		if o.b < 0 {
 			panic("explore: a note is no copy of a record that was read")
 		}
+	case opMkdir, opOpenSub, opRmdir, opListSub, opCreateSub, opReadSub, opRemoveSub, opNotifySub:
+		o = s.symbolSub(c)
 	case opReplace:
 		o.a, o.b = level(c.name), level(c.name2)
 	case opIntact, opRemoveIf, opClose:
 		o.a = s.find(c.file)
 		if c.kind != opClose {
-			o.b = level(c.name)
+			o.b = s.intactName(o.a, c.name)
 		}
 	case opProbe, opNotifyP:
 		o.a = s.findID(c.id)
@@ -453,6 +462,9 @@ func (s *solo) findID(id proc.Identity) int8 {
 func (s *solo) answer(c *call, r result) {
 	s.p.a = answer{}
 	a := &s.p.a
+	if s.answerSub(c, r) {
+		return
+	}
 	switch r.kind() {
 	case resErr:
 		a.err = pathError(c, ErrInjected)
@@ -477,7 +489,7 @@ func (s *solo) answer(c *call, r result) {
 		if a.snap.Data = []byte(oldNote); r.kind() == resKnown {
 			a.snap.Data = slices.Clone(s.b[r.rel()].data)
 		}
-	case opIntact, opRemoveIf, opWitnesses, opLocal, opHolds:
+	case opIntact, opRemoveIf, opWitnesses, opLocal, opHolds, opChoose:
 		a.yes = r.kind() == resOK
 	case opClose:
 		s.b[s.find(c.file)].gone = true
@@ -506,7 +518,14 @@ func (s *solo) fileID() uint64 { s.files++; return s.files }
 
 func (s *solo) read(r result) fsys.Snapshot {
 	if r.isFresh() {
-		b := known{uid: s.fileID()}
+		k := s.unread
+		if k < 0 {
+			k = len(s.b)
+			s.b = append(s.b, known{uid: s.fileID()})
+			s.b[k].nonce = s.nonce(k)
+		}
+		b := s.b[k]
+		b.unread = false
 		switch r.kind() {
 		case resCopy:
 			b.data, b.id = s.b[r.rel()].data, s.b[r.rel()].id
@@ -533,16 +552,14 @@ func (s *solo) read(r result) fsys.Snapshot {
 			case placeBoot:
 				b.id.Boot = "other"
 			}
-			var nonce [16]byte
-			nonce[0], nonce[1], nonce[2], nonce[3] = 0xb0|s.salt, byte(s.segment), byte(s.segment>>8), byte(len(s.b))
 			f := facts{r&factWide != 0, ownMount}
 			if r&factMount != 0 {
 				f.mount = otherMount
 			}
-			b.data = s.rs.record(b.id, f, nonce)
+			b.data = s.rs.record(b.id, f, b.nonce)
 		}
-		s.b = append(s.b, b)
-		return s.snapshot(len(s.b)-1, r)
+		s.b[k] = b
+		return s.snapshot(k, r)
 	}
 	return s.snapshot(r.rel(), r)
 }
@@ -587,7 +604,7 @@ func (rs *reactions) record(id proc.Identity, f facts, nonce [16]byte) []byte {
 			return rs.records[key]
 		}
 		p.a = answer{}
-		if c.kind == opRead {
+		if c.kind == opRead || c.kind == opOpenSub {
 			p.a.err = pathError(c, fs.ErrNotExist)
 		}
 	}

@@ -23,7 +23,7 @@ var ErrReplay = errors.New("the replay does not fit the code")
 const version = "v1"
 
 // letters stand for operations in replay strings.
-const letters = ".ecrmdlixpznsaboqhjktyu"
+const letters = ".ecrmdlixpznsaboqhjktyuKFGJTUVYC"
 
 // Trace is a schedule in which all threads have run the real code, side by
 // side, in one world.
@@ -74,6 +74,8 @@ type actors struct {
 	reading  func()
 	tr       *Trace
 	name     map[string]string // of records
+	label    map[string]string // of files in directories
+	fileName [maxFiles]string  // of the model's files in directories
 	text     []string          // replay
 	late     []flight          // that the store has not got yet
 	noAnswer bool              // for a request that is made now
@@ -100,7 +102,7 @@ const dir = dirPath + "/"
 func newActors(cfg *Config, start string) *actors {
 	m := newModel(cfg)
 	m.literal = true
-	a := &actors{m: m, s: m.start(start), disk: memfs.New(dirPath, memfs.NoPrepare()), name: map[string]string{}, tr: &Trace{Config: cfg, Start: start}}
+	a := &actors{m: m, s: m.start(start), disk: memfs.New(dirPath, memfs.NoPrepare()), name: map[string]string{}, label: map[string]string{}, tr: &Trace{Config: cfg, Start: start}}
 	kind := fsys.NoWitness
 	if cfg.Rules.Witness {
 		kind = m.vouches()
@@ -152,6 +154,8 @@ func newActors(cfg *Config, start string) *actors {
 			a.ghosts = append(a.ghosts, id)
 		case StartNote:
 			a.disk.Put(dir+levelName(l)+noteSuffix, []byte(oldNote))
+		case StartEmpty, StartReader, StartClaim:
+			a.startSub(l, c)
 		case StartTorn:
 			a.disk.Put(dir+levelName(l), []byte(tornData))
 		case StartForeign:
@@ -301,6 +305,16 @@ func (a *actors) files(before []FileView) []FileView {
 			v.Dead = f >= 0 && a.s.ownerDead(a.s.f[f].owner)
 			v.Gone = f >= 0 && a.s.gone(&a.s.f[f])
 		}
+		if entry.Mode.IsDir() {
+			if l == 0 && a.s.dirs[0] && f < 0 {
+				out = append(out, a.readers(before))
+				continue
+			}
+			panic("explore: there is a directory in the world, and none in the model")
+		}
+		if l == 0 && a.s.dirs[0] {
+			panic("explore: there is a directory in the model, and none in the world")
+		}
 		if ok != (f >= 0) {
 			panic(fmt.Sprintf("explore: the model and the world differ at L%d", l))
 		}
@@ -441,16 +455,21 @@ func (a *actors) describe(th *actor, half bool) string {
 		return "do I hold it?"
 	case c.kind == opPause:
 		return "pause"
+	case c.sub != nil:
+		return strings.TrimSpace(opNames[c.kind] + " " + c.name + "/" + a.brief(c.name2))
 	}
 	return c.kind.describe(c)
 }
 
 // token is a step in a replay string: how, who, what and at which level.
 func (a *actors) token(x action, c *call, half bool) string {
-	how := map[action]string{actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$", actLate: "/"}[x.kind()]
+	how := map[action]string{actOther: "\\" + string(rune('0'+x.variant())), actStep: "", actFail: "!", actFailDone: "?", actCancel: "~", actLie: "$", actLate: "/"}[x.kind()]
 	l := ""
 	if c.name != "" {
 		l = strings.TrimSuffix(strings.TrimPrefix(c.name, "L"), noteSuffix)
+	}
+	if l == "W" {
+		l = "9"
 	}
 	k := letters[c.kind]
 	if half {
@@ -552,6 +571,9 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		if step.Result == "" {
 			step.Result = "nothing"
 		}
+	case opChoose:
+		p.a.yes = x.variant() == 0
+		step.Result = map[bool]string{true: "yes", false: "no"}[p.a.yes]
 	case opIntact:
 		p.a.yes, p.a.err = c.file.real.Intact(c.name)
 		step.Result = map[bool]string{true: "yes", false: "no"}[p.a.yes]
@@ -565,6 +587,8 @@ func (a *actors) do(t int, th *actor, x action, half bool, step *TraceStep) bool
 		id.Boot, _, _ = strings.Cut(id.Boot, container)
 		p.a.state, p.a.why = a.ps[pi].Probe(id)
 		step.Result = p.a.state.String()
+	case opMkdir, opOpenSub, opRmdir, opListSub, opCreateSub, opReadSub, opRemoveSub, opNotifySub:
+		return a.doSub(t, th, x, half, step)
 	case opPause:
 		if x.kind() == actCancel {
 			p.a.err = ErrInjected
@@ -808,9 +832,9 @@ func cut(s string) string {
 
 // What stands in front of steps in a replay string, if they are not just the next
 // operation of a thread.
-const kindMarks = "!?~+^-<>%&=*@$/#{}]"
+const kindMarks = "!?~+^-<>%&=*@$/#{}]\\"
 
-var markedKinds = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport, actLie, actLate, actDieLate, actArrive, actLapse, actEnd}
+var markedKinds = []action{actFail, actFailDone, actCancel, actDie, actDrop, actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actReexec, actExport, actLie, actLate, actDieLate, actArrive, actLapse, actEnd, actOther}
 
 // parse reads the steps of a replay string. What the threads did is compared
 // after the replay.
@@ -832,6 +856,13 @@ func parse(text string) (acts []action, err error) {
 			return bad()
 		}
 		c := text[0]
+		variant := action(0)
+		if kind == actOther {
+			if variant, text = action(c-'0'), text[1:]; c < '0' || variant > 31 || text == "" {
+				return bad()
+			}
+			c = text[0]
+		}
 		switch kind {
 		case actMeddle, actAway, actBack, actTruncate, actFlock, actCopy, actArrive, actLapse, actEnd:
 			n, digits := action(0), 1
@@ -850,11 +881,11 @@ func parse(text string) (acts []action, err error) {
 		if c < 'A' || c >= 'A'+maxThreads {
 			return bad()
 		}
-		acts, text = append(acts, kind|action(c-'A')), text[1:]
+		acts, text = append(acts, kind|variant<<3|action(c-'A')), text[1:]
 		if kind == actDie || kind == actDieLate || kind == actDrop || kind == actReexec {
 			continue
 		}
-		if text == "" || text[0] < 'a' || text[0] > 'z' {
+		if text == "" || (text[0]|0x20) < 'a' || (text[0]|0x20) > 'z' {
 			return bad()
 		}
 		text = text[1:]

@@ -287,6 +287,14 @@ func (m *model) inspectAll(s *state) *violation {
 			return v
 		}
 	}
+	if v := m.litter(s); v != nil {
+		return v
+	}
+	if m.cfg.LoneReader != nil && m.mayJoin(s) {
+		if v := m.joins(s); v != nil {
+			return v
+		}
+	}
 	if !m.mayRecover(s) {
 		return nil
 	}
@@ -383,12 +391,13 @@ func (m *model) refused(s *state) {
 // closing tells whether a thread has an Unlock to repeat, which failed.
 func (m *model) closing(s *state, t int) bool {
 	n := m.node(s, t)
-	return n.call == Unlock && n.op.kind != opDone
+	return (n.call == Unlock || n.call == RUnlock) && n.op.kind != opDone
 }
 
 // asleep tells whether a thread waits, and has no file.
 func (m *model) asleep(s *state, t int) bool {
-	return m.cfg.Rules.Waits && s.t[t].half == 0 && m.node(s, t).op.kind == opPause && m.leaves(s, t) == nil
+	n := m.node(s, t)
+	return m.cfg.Rules.Waits && s.t[t].half == 0 && n.op.kind == opPause && (n.call == Lock || n.call == RLock) && m.leavesOrClaims(s, t)
 }
 
 // How long a waiter may sleep before it looks by itself.
@@ -410,6 +419,8 @@ func (m *model) wakes(s *state, t int) *violation {
 		return broken(NoLostWake, "%s sleeps for %v while nobody has the lock, and no event is on its way", m.threadName(t), n.beat)
 	case n.pauses > 1:
 		return nil // it may give up too soon to tell
+	case n.call == RLock && m.claims(s):
+		return nil // the writer is woken, and goes first
 	}
 	now := *s
 	now.faults = 1
@@ -444,7 +455,7 @@ func (m *model) mayRecover(s *state) bool {
 			return false
 		}
 	}
-	for _, f := range s.lv {
+	for _, f := range s.visible() {
 		if f < 0 {
 			continue
 		}
@@ -493,9 +504,9 @@ func (m *model) loneMachines() []int {
 
 // loneKey is a fingerprint of what a process that comes now can see.
 func (m *model) loneKey(s *state) uint64 {
-	h := uint64(1)
+	h := m.loneSubKey(s)
 	if s.wide {
-		h = 2
+		h++
 	}
 	for _, f := range s.lv {
 		c := uint64(0)
@@ -567,6 +578,9 @@ func (m *model) alone(s state) *violation {
 	}
 	if !held {
 		return broken(NoLockOut, "nobody owns the directory who may be alive, and a lone process is refused the lock").alone(m.cfg.Lone)
+	}
+	if s.dirs[subReaders] {
+		return broken(Clean, "a lone process has released the lock, and the directory of the readers is still there").alone(m.cfg.Lone)
 	}
 	for l, f := range s.lv {
 		if f >= 0 && int(s.f[f].by) == t {

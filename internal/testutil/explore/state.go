@@ -3,6 +3,7 @@ package explore
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ const (
 	maxLevels   = 12
 	maxThreads  = 6 // with the lone one
 	maxFiles    = 30
-	maxBindings = 20
+	maxBindings = 28
 	maxFlights  = 2
 )
 
@@ -64,6 +65,13 @@ type Rules struct {
 	Leases bool
 	// LateClock: … or before the owner is told.
 	LateClock bool
+	// Shares: the file system can have directories in the directory.
+	Shares bool
+	// Partial: a listing of such a directory may leave out any file.
+	Partial bool
+	// Empties: removing such a directory removes what is in it. No lock can bear
+	// that.
+	Empties bool
 }
 
 // Process is an invented process.
@@ -114,6 +122,9 @@ type Config struct {
 	// Each: a lone process of each machine tries in turn, until one of them has
 	// the lock. Each removes what it can judge.
 	Each bool
+	// LoneReader is the program that must acquire the lock for reading then, and also
+	// when only readers hold it.
+	LoneReader *Program
 	// Agrees is a program that looks, tries to lock, and compares the answers.
 	// A process that comes in any state, and finds nobody else moving, runs it.
 	Agrees *Program
@@ -143,10 +154,16 @@ const (
 	StartNoted = 'P' // the same, with a note of its death
 	StartOld   = 'M' // the same, with a note of the death of another one
 	StartNote  = 'N' // no file, and such a note
+	// At L0 only: the directory of readers, which is empty; … with the file of a
+	// reader of machine 0, namespace 0, that is dead; no L0, but the claim of such a
+	// writer.
+	StartEmpty  = 'E'
+	StartReader = 'R'
+	StartClaim  = 'W'
 )
 
 // StartKinds are all characters of Config.Start.
-const StartKinds = "-SBTFCDOPMN"
+const StartKinds = "-SBTFCDOPMNERW"
 
 // Where a process is, as another one sees it.
 const (
@@ -173,6 +190,7 @@ type file struct {
 	by    int8 // thread
 	level int8 // or none
 	open  bool // its creator has it open, or will have died with it
+	inSub bool // it was made in a directory in the directory
 	debt  int8 // 1 + the thread that must remove it before it says that it recovered the lock
 	used  bool
 
@@ -196,7 +214,12 @@ type thread struct {
 	busy   bool              // somebody was in the way during this call
 	lost   bool              // a meddler took its lock
 	faulty bool              // an error was injected into this call
-	watchF int8              // level watched, or none
+	watchF int8              // level watched, or inBinding + k for the file of binding k, or none
+	sub    [maxSubs]int8     // directories that it has open: see subL0
+	unread uint32            // bindings of files that were listed, and not read
+	shares bool              // it holds the lock for reading
+	moved  bool              // L0 has come or gone in this attempt
+	still  bool              // … and has not, in one before
 	watchP int8              // process watched, or none
 	eventF bool
 	eventP bool
@@ -214,6 +237,8 @@ type state struct {
 	meddled int8
 	stash   int8 // the file that was moved away, or none
 	dropped bool
+	dirs    [2]bool   // there are directories of readers and of claims
+	clean   bool      // there was nothing at the start
 	wide    bool      // other machines can reach the directory by now
 	lied    bool      // a Create seemed to succeed
 	site    faultSite // where the error was injected, if one was
@@ -244,6 +269,7 @@ type model struct {
 	loneRuns   int
 	quiescent  int
 	closures   int
+	variant    int // of the operation that is done
 }
 
 func newModel(cfg *Config) *model {
@@ -302,7 +328,7 @@ func (m *model) threadOf(p int) int {
 
 // start returns the first state.
 func (m *model) start(dir string) *state {
-	s := &state{stash: none, wide: m.cfg.Rules.Network}
+	s := &state{stash: none, wide: m.cfg.Rules.Network, clean: strings.Trim(dir, string(StartAbsent)) == ""}
 	for l := range s.lv {
 		s.lv[l], s.note[l] = none, none
 	}
@@ -313,6 +339,8 @@ func (m *model) start(dir string) *state {
 			continue
 		case StartNote:
 			s.note[l] = noteOfNone
+		case StartEmpty, StartReader, StartClaim:
+			s.startSub(l, c)
 			continue
 		case StartStale:
 			f.owner = int8(ownerGhost + l)
@@ -459,6 +487,7 @@ func (m *model) gc(s *state) {
 			keep |= 1 << f
 		}
 	}
+	keep |= s.inSubs()
 	if s.stash >= 0 {
 		keep |= 1 << s.stash
 	}
@@ -499,6 +528,7 @@ func (m *model) traces(s *state) (tr uint32) {
 			tr |= 1 << s.f[f].owner
 		}
 	}
+	tr |= s.tracesSubs()
 	if s.stash >= 0 && s.f[s.stash].owner >= 0 && s.f[s.stash].owner < ownerGhost {
 		tr |= 1 << s.f[s.stash].owner
 	}
@@ -553,7 +583,12 @@ func (m *model) key(s *state) uint64 {
 				h = mix(h, uint64(l)+77)
 			}
 		}
-		sig[t] = h
+		for i := range s.f {
+			if x := &s.f[i]; x.used && x.level >= levelSub && int(x.owner) == p {
+				h = mix(h, uint64(x.level)+77)
+			}
+		}
+		sig[t] = m.subSig(s, t, h)
 	}
 	for t := range m.nt {
 		if !have[t] {
@@ -688,10 +723,12 @@ func (m *model) key(s *state) uint64 {
 		b = append(b, fl)
 	}
 	b = m.noteKey(s, order[:n], b)
+	b, subName := m.subKey(s, order[:n], threadName, name, b)
 	for _, t := range order[:n] {
 		th := &s.t[t]
 		fl := th.flags()
-		b = append(b, byte(m.class[t]), byte(th.node), byte(th.node>>8), byte(th.node>>16), byte(fl), byte(fl>>8), byte(fl>>16))
+		b = append(b, byte(m.class[t]), byte(th.node), byte(th.node>>8), byte(th.node>>16), byte(fl), byte(fl>>8), byte(fl>>16), byte(fl>>24))
+		b = m.openKey(s, int(t), b)
 		if th.half != 0 {
 			b = append(b, byte(th.half), byte(th.half>>8), byte(th.half>>16), 1)
 		}
@@ -711,6 +748,10 @@ func (m *model) key(s *state) uint64 {
 		}
 		for _, f := range th.b[:th.nb] {
 			x := &s.f[f]
+			if x.level >= levelSub {
+				b = append(b, subName[f])
+				continue
+			}
 			if x.level >= 0 {
 				b = append(b, byte(x.level))
 				continue
@@ -772,10 +813,16 @@ func (m *model) fate(s *state, x *file) (b byte) {
 }
 
 func (th *thread) flags() (f uint64) {
-	for i, b := range [...]bool{th.busy, th.lost, th.faulty, th.eventF, th.eventP, th.hold >= 0} {
+	for i, b := range [...]bool{th.busy, th.lost, th.faulty, th.eventF, th.eventP, th.hold >= 0, th.shares} {
 		if b {
 			f |= 1 << i
 		}
+	}
+	if th.moved {
+		f |= 1 << 22
+	}
+	if th.still {
+		f |= 1 << 23
 	}
 	return f | uint64(th.watchF+1)<<8 | uint64(th.nb)<<16
 }

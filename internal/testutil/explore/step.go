@@ -2,8 +2,6 @@ package explore
 
 import (
 	"fmt"
-
-	"github.com/dirlock/dirlock/fsys"
 )
 
 // An action is one step of a schedule: what happens, and to whom.
@@ -30,20 +28,34 @@ const (
 	actArrive                      // an operation that got no answer is done
 	actLapse                       // the owner of a level must take its lease for ended
 	actEnd                         // the lease of a level ends
+	actOther                       // the next operation of a thread, with another result that it may have
 )
 
 // ofThread tells whether an action is about a thread, and not about a level, a
 // process or the directory.
 func (a action) ofThread() bool {
 	switch a.kind() {
-	case actStep, actFail, actFailDone, actCancel, actDrop, actLie, actLate:
+	case actStep, actFail, actFailDone, actCancel, actDrop, actLie, actLate, actOther:
 		return true
 	}
 	return false
 }
 
 func (a action) kind() action { return a &^ 0xff }
-func (a action) who() int     { return int(a & 0xff) }
+func (a action) who() int {
+	if a.kind() == actOther {
+		return int(a & 7)
+	}
+	return int(a & 0xff)
+}
+
+// variant tells which of the results an operation has: 0 is that of actStep.
+func (a action) variant() int {
+	if a.kind() == actOther {
+		return int(a>>3) & 31
+	}
+	return 0
+}
 
 // The properties, in the words of docs/protocol.md.
 const (
@@ -105,6 +117,9 @@ func (m *model) actions(s *state, acts []action) []action {
 	for t := range m.nt {
 		if m.can(s, t) {
 			acts = append(acts, actStep|action(t))
+			for v := 1; v < m.variants(s, t); v++ {
+				acts = append(acts, actOther|action(v<<3|t))
+			}
 			if m.cfg.Rules.Waits && m.node(s, t).op.kind == opPause {
 				acts = append(acts, actCancel|action(t))
 				if !s.dropped && (s.t[t].eventF || s.t[t].eventP) {
@@ -129,8 +144,8 @@ func (m *model) actions(s *state, acts []action) []action {
 				continue
 			}
 			switch k := m.node(s, t).op.kind; k {
-			case opPause, opProbe:
-			case opRemove, opReplace:
+			case opPause, opProbe, opChoose:
+			case opRemove, opReplace, opRemoveSub, opRmdir:
 				acts = append(acts, actFail|action(t), actFailDone|action(t))
 			case opCreate:
 				acts = append(acts, actFail|action(t))
@@ -158,7 +173,7 @@ func (m *model) actions(s *state, acts []action) []action {
 func (m *model) silent(s *state, t int) bool {
 	th := &s.t[t]
 	if th.half != 0 {
-		f := &s.f[m.halfFile(th)]
+		f := &s.f[m.halfFile(s, t)]
 		if m.cfg.Rules.Faults && s.faults == 0 || m.cfg.Rules.Meddle&MeddleLock != 0 && m.meddlesLeft(s) {
 			return false
 		}
@@ -169,6 +184,8 @@ func (m *model) silent(s *state, t int) bool {
 	}
 	n := m.node(s, t)
 	switch n.op.kind {
+	case opListSub, opCreateSub, opReadSub, opRemoveSub, opNotifySub:
+		return th.sub[n.op.a] == subGone
 	case opPause:
 		return !m.cfg.Rules.Waits
 	case opSelf, opWitnesses:
@@ -214,7 +231,11 @@ func (m *model) settle(s *state, trail *[]action) *violation {
 // idle tells whether a thread is between two calls.
 func (m *model) idle(s *state, t int) bool { return s.t[t].half == 0 && m.node(s, t).idle }
 
-func (m *model) halfFile(th *thread) int8 {
+func (m *model) halfFile(s *state, t int) int8 {
+	th := &s.t[t]
+	if o := m.node(s, t).op; o.kind == opReadSub {
+		return th.b[o.b]
+	}
 	if th.half.isFresh() {
 		return th.b[th.nb-1]
 	}
@@ -252,6 +273,10 @@ func (m *model) happen(s *state, a action) *violation {
 	case actEnd:
 		m.endLease(s, who)
 		m.gc(s)
+	case actOther:
+		m.variant = a.variant()
+		defer func() { m.variant = 0 }()
+		return m.step(s, who, actStep)
 	case actDie:
 		s.deaths++
 		m.die(s, who)
@@ -302,6 +327,9 @@ func (m *model) changed(s *state, level int) {
 }
 
 func (m *model) unlink(s *state, level int) {
+	if level == 0 {
+		m.moveL0(s)
+	}
 	f := s.lv[level]
 	s.lv[level] = none
 	s.f[f].level = none
@@ -335,9 +363,9 @@ func (m *model) step(s *state, t int, how action) *violation {
 	first := m.idle(s, t)
 	if first {
 		// The call begins with its first operation.
-		th.busy, th.faulty = false, false
-		if n.call == Unlock {
-			th.hold = none
+		th.busy, th.faulty, th.moved, th.still = false, false, false, false
+		if n.call == Unlock || n.call == RUnlock {
+			th.hold, th.shares = none, false
 		}
 		if m.cfg.Rules.Held {
 			th.busy = m.inTheWay(s, t)
@@ -365,7 +393,7 @@ func (m *model) step(s *state, t int, how action) *violation {
 		if o.b&createOld != 0 {
 			bad = broken(Unique, "%s creates a second file with one record", m.threadName(t))
 		}
-		if s.lv[o.a] >= 0 && how != actLie {
+		if (s.lv[o.a] >= 0 || o.a == 0 && s.dirs[0]) && how != actLie {
 			r = resExist
 			break
 		}
@@ -382,6 +410,9 @@ func (m *model) step(s *state, t int, how action) *violation {
 		} else {
 			s.lv[o.a] = f
 		}
+		if o.a == 0 {
+			m.moveL0(s)
+		}
 		th.b[th.nb] = f
 		th.nb++
 		for l := 1; l < len(s.lv); l++ {
@@ -393,22 +424,14 @@ func (m *model) step(s *state, t int, how action) *violation {
 		r = resOK
 	case opRead:
 		if th.half != 0 {
-			f := &s.f[m.halfFile(th)]
-			w := result(fsys.Free)
-			if f.weak && (m.where(p).Mount == 0 || !m.cfg.Rules.Views) {
-				w = result(fsys.HeldWeakly)
-			}
-			if f.open && !s.ownerDead(f.owner) && m.sees(p, f.owner) {
-				w = result(m.vouches())
-			}
-			if how == actFail {
-				w = result(fsys.NoWitness)
-			}
-			r = th.half | w<<14
-			th.half = 0
+			r = m.witnessed(s, t, how)
 			break
 		}
 		f := s.lv[o.a]
+		if o.a == 0 && s.dirs[0] {
+			r = resNo
+			break
+		}
 		if f < 0 {
 			r = resGone
 			break
@@ -428,6 +451,9 @@ func (m *model) step(s *state, t int, how action) *violation {
 			break
 		}
 		bad = m.mayTouch(s, t, f, "renames")
+		if o.b == 0 && s.dirs[0] {
+			bad = broken(OwnFiles, "%s renames over the directory of the readers", m.threadName(t))
+		}
 		if old := s.lv[o.b]; old >= 0 {
 			if v := m.mayTouch(s, t, old, "replaces"); bad == nil {
 				bad = v
@@ -469,7 +495,8 @@ func (m *model) step(s *state, t int, how action) *violation {
 		r, bad = m.stepNote(s, t, o)
 	case opIntact:
 		r = resNo
-		if f := th.b[o.a]; s.lv[o.b] == f && (s.f[f].open || !m.cfg.Rules.Leases) {
+		f := th.b[o.a]
+		if o.b == ownName && s.f[f].level >= levelSub || o.b != ownName && s.lv[o.b] == f && (s.f[f].open || !m.cfg.Rules.Leases) {
 			r = resOK
 		}
 	case opClose:
@@ -521,6 +548,16 @@ func (m *model) step(s *state, t int, how action) *violation {
 		}
 	case opPrepare:
 		r = resOK
+	case opChoose:
+		r = resOK
+		if m.variant > 0 {
+			r = resNo
+		}
+	case opMkdir, opOpenSub, opRmdir, opListSub, opCreateSub, opReadSub, opRemoveSub, opNotifySub:
+		var half bool
+		if r, bad, half = m.stepSub(s, t, o, how); half {
+			return m.watchHeld(s)
+		}
 	case opHolds:
 		r = resNo
 		if m.holds(s, p, th.b[o.a]) {
@@ -543,9 +580,13 @@ func (m *model) step(s *state, t int, how action) *violation {
 // see describes a file to a thread, and makes it known.
 func (m *model) see(s *state, t int, f int8) result {
 	th := &s.t[t]
+	known := none
 	for k, g := range th.b[:th.nb] {
 		if g == f {
-			return resKnown | result(k)<<4
+			if th.unread>>k&1 == 0 {
+				return resKnown | result(k)<<4
+			}
+			known = k
 		}
 	}
 	p := m.procOf[t]
@@ -565,6 +606,10 @@ func (m *model) see(s *state, t int, f int8) result {
 			}
 		}
 	}
+	if known >= 0 {
+		th.unread &^= 1 << known
+		return r
+	}
 	th.b[th.nb] = f
 	th.nb++
 	return r
@@ -576,7 +621,7 @@ func (m *model) relation(s *state, t, p int, o int8) int {
 	}
 	th := &s.t[t]
 	for k, g := range th.b[:th.nb] {
-		if s.f[g].owner == o && !s.f[g].torn {
+		if s.f[g].owner == o && !s.f[g].torn && th.unread>>k&1 == 0 {
 			return relOwner + k
 		}
 	}
@@ -587,7 +632,7 @@ func (m *model) relation(s *state, t, p int, o int8) int {
 		return relSelfPID
 	}
 	for k, g := range th.b[:th.nb] {
-		if q := s.f[g].owner; q >= 0 && q < ownerGhost && m.pid(q) == m.pid(o) && !s.f[g].torn {
+		if q := s.f[g].owner; q >= 0 && q < ownerGhost && m.pid(q) == m.pid(o) && !s.f[g].torn && th.unread>>k&1 == 0 {
 			return relPID + k
 		}
 	}
@@ -610,9 +655,10 @@ func (m *model) react(s *state, t int, r result) *violation {
 		for i, k := range e.keep {
 			b[i] = th.b[k]
 		}
-		th.b, th.nb = b, int8(len(e.keep))
+		th.b, th.nb, th.unread = b, int8(len(e.keep)), 0
 		if m.rs.nodes[th.node].idle {
 			th.watchF, th.watchP, th.eventF, th.eventP = none, none, false, false
+			th.moved, th.still = false, false
 		}
 	}
 	m.gc(s)
@@ -629,9 +675,14 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		defer func() { th.faulty = false }()
 	}
 	switch k.kind {
+	case markPause:
+		m.endAttempt(th)
 	case markAcquired:
 		th.lost = false
 		th.hold = s.lv[0]
+		if th.shares = call == TryRLock || call == RLock; th.shares {
+			th.hold = m.readerFile(s, t)
+		}
 		if th.hold < 0 || int(s.f[th.hold].by) != t {
 			if s.meddled == 0 && !s.lied {
 				return broken(NoFailure, "%s takes itself for the owner, and its record is not in L0", m.threadName(t))
@@ -640,7 +691,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 			th.hold = none
 		}
 		for u := range m.nt {
-			if u != t && s.t[u].hold >= 0 && !s.t[u].lost && s.dead>>m.procOf[u]&1 == 0 {
+			if u != t && !(th.shares && s.t[u].shares) && s.t[u].hold >= 0 && !s.t[u].lost && s.dead>>m.procOf[u]&1 == 0 {
 				return broken(Exclusion, "%s acquires while %s is between an acquisition and the start of its Unlock", m.threadName(t), m.threadName(u))
 			}
 		}
@@ -648,7 +699,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 			return broken(Clean, "%s has recovered the lock, and L%d of a dead owner is still there", m.threadName(t), l)
 		}
 	case markRefused:
-		if m.cfg.Rules.Held && !th.busy {
+		if m.endAttempt(th); m.cfg.Rules.Held && !th.busy && th.still {
 			return broken(NoFalseHeld, "%s was refused the lock, and nobody that may be alive had it or was recovering it meanwhile", m.threadName(t))
 		}
 		m.settleDebts(s, t)
@@ -658,7 +709,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 		if k.kind == markError && !m.mayFail(s, t) {
 			return broken(Answers, "%s got an error for no reason: %s", m.threadName(t), k.text)
 		}
-		if call != Unlock {
+		if call != Unlock && call != RUnlock {
 			return m.leaves(s, t)
 		}
 	case markReleased:
@@ -743,7 +794,7 @@ func (m *model) leaves(s *state, t int) *violation {
 			return broken(NoFailure, "%s does not hold the lock, and leaves L%d in everybody's way", m.threadName(t), l)
 		}
 	}
-	return nil
+	return m.leavesSub(s, t)
 }
 
 // inTheWay tells whether somebody, of whom t cannot know that he is dead, owns
@@ -757,7 +808,7 @@ func (m *model) inTheWay(s *state, t int) bool {
 			return true
 		}
 	}
-	return false
+	return m.inTheWaySub(s, t)
 }
 
 // watchHeld notes for every thread that is inside a call whether anybody is in
