@@ -411,7 +411,7 @@ func searches() []search {
 	all = append(all, sharedSearches()...)
 	for i := range all {
 		all[i].Lone = once
-		if r := all[i].Rules; !r.Waits && !r.Breaks {
+		if r := all[i].Rules; !r.Waits && !r.Breaks && all[i].Agrees == nil {
 			all[i].Agrees = agreeing
 		}
 	}
@@ -528,6 +528,7 @@ func TestExploreAssumptions(t *testing.T) {
 	for _, name := range []string{
 		"2x2-faults-witness", "unlock-twice", "containers", "pid-again", "wait-faults", "two-handles-witness", "two-hosts-witness", "lock-out-faults", "mixed-one-host",
 		"2x2-leases-late", "leases-meddle", "leases-eager", "leases-wait", "meddle-no-replace", "copies", "late-create", "reexec-no-witness", "two-handles-no-witness", "exports-witness", "views", "own-boot-no-witness",
+		"shared-2x1-faults", "shared-2x2-held", "shared-wait", "shared-meddle", "shared-hosts-small", "shared-partial-small",
 	} {
 		t.Run(name, func(t *testing.T) {
 			stopIfBroken(t)
@@ -536,7 +537,7 @@ func TestExploreAssumptions(t *testing.T) {
 				tr, err := explore.Walk(&c, rand.New(rand.NewPCG(seed, 0)), 150)
 				require.NoError(t, err)
 				require.Empty(t, tr.Property, "%s", tr)
-				again, err := explore.Replay(configs(), tr.Replay)
+				again, err := explore.Replay(hunts(), tr.Replay)
 				require.NoError(t, err)
 				require.Equal(t, tr.Steps, again.Steps)
 			}

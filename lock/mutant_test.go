@@ -181,7 +181,7 @@ var mutants = []mutant{
 		why: "it is the owner's",
 	},
 	{
-		name: "Unlock of a lost lock succeeds", file: "handle.go",
+		name: "Unlock of a lost lock succeeds", file: "rlock.go",
 		old:   "case !found:",
 		new:   "case !found && false:",
 		hunts: "meddler", property: explore.Answers,
@@ -376,6 +376,107 @@ var mutants = []mutant{
 		hunts: "leases-hosts", property: explore.NoLockOut,
 		why: "no lease ends, and nobody here can judge the process",
 	},
+
+	// Locks that are shared.
+	{
+		name: "a reader removes a dead level 0 without a level", file: "shared.go",
+		old:   "h, blocker, _, err := v.attempt(ctx, false)\n\tif err != nil || h == nil {\n\t\treturn nil, blocker, true, err\n\t}\n\tv.recovered = v.recovered || h.recovered\n\treturn nil, look{gone: true}, true, h.withdraw(0)",
+		new:   "return nil, look{gone: true}, true, v.dir.Remove(levelName(0))",
+		hunts: "shared-3x1-stale", property: explore.OwnFiles,
+		why: "somebody else has taken over from the dead owner since it was judged",
+	},
+	{
+		name: "a reader sweeps without owning level 0", file: "shared.go",
+		old:   "h, blocker, _, err := v.attempt(ctx, false)",
+		new:   "v.sweep(1, nil)\n\th, blocker, _, err := v.attempt(ctx, false)",
+		hunts: "shared-3x1-stack shared-4x1-stack", property: explore.OwnFiles,
+		why: "whoever takes the removed level may replace level 0 as well",
+	},
+	{
+		name: "TryRLock ignores a live level 0", file: "shared.go",
+		old:   "if m.state != proc.Dead {\n\t\treturn nil, m, false, nil\n\t}\n\th, blocker, _, err := v.attempt(ctx, false)",
+		new:   "if m.state != proc.Dead {\n\t\t_ = v.dir.Remove(levelName(0))\n\t\treturn nil, m, true, nil\n\t}\n\th, blocker, _, err := v.attempt(ctx, false)",
+		hunts: "shared-2x1", property: explore.OwnFiles,
+		why: "the owner lives",
+	},
+	{
+		name: "a writer removes the files of readers that live", file: "shared.go",
+		old:   "case r.state != proc.Dead:\n\t\t\treturn r, nil\n",
+		new:   "",
+		hunts: "shared-2x1", property: explore.OwnFiles,
+		why: "they hold the lock",
+	},
+	{
+		name: "a writer ignores readers that live, and removes nothing of theirs", file: "shared.go",
+		old:   "case r.state != proc.Dead:\n\t\t\treturn r, nil\n",
+		new:   "case r.state != proc.Dead:\n",
+		hunts: "shared-2x1 shared-3x1", property: "",
+		why: "the directory is not empty then, and is not removed: the list decides nothing. " +
+			"What goes is the answer, which comes only when all attempts have failed, and names nobody",
+	},
+	{
+		name: "a level 0 that is gone is an answer", file: "protocol.go",
+		old:   "return nil, m, err == nil, err\n\t\t}\n\t}\n\tif m.shared",
+		new:   "return nil, m, false, err\n\t\t}\n\t}\n\tif m.shared",
+		hunts: "shared-2x1-held shared-3x1-held", property: explore.NoFalseHeld,
+		why: "it was the directory of the readers, and empty: nobody had the lock",
+	},
+	{
+		name: "RUnlock does not look", file: "shared.go",
+		old:   "found, err = h.removeFrom(h.sub, h.owner.ID)",
+		new:   "found = h.sub.Remove(h.owner.ID) == nil",
+		hunts: "shared-meddle shared-2x1", property: "",
+		why: "the name of a reader's file is never used again: what has it is that file. The look tells a file that was written to from one that was not",
+	},
+	{
+		name: "RUnlock of a lost lock succeeds", file: "rlock.go",
+		old:   "\tcase !found:",
+		new:   "\tcase !found && false:",
+		hunts: "shared-meddle", property: explore.Answers,
+		why: "what the lock protected may have had a writer meanwhile, and nobody is told",
+	},
+	{
+		name: "RUnlock leaves the directory", file: "shared.go",
+		old:   "\tif found {\n\t\t_ = fsys.RemoveDir(h.dir, readersName)\n\t}",
+		new:   "",
+		hunts: "shared-2x1", property: explore.Clean,
+		why: "it stays when all have unlocked",
+	},
+	{
+		name: "a reader joins without a look at claims", file: "shared.go",
+		old:   "if !v.within {",
+		new:   "if false {",
+		hunts: "shared-2x1 shared-3x1", property: "",
+		why: "claims are advice: they are about who is next, not about who may have the lock",
+	},
+	{
+		name: "a claim of the dead counts", file: "claim.go",
+		old:   "claim, err := v.clear(sub, claimsName)",
+		new:   "claim, err := v.clear(sub, claimsName)\n\tif claim.in == \"\" {\n\t\tclaim = look{in: claimsName, gone: true}\n\t}",
+		hunts: "shared-2x1-claim", property: explore.NoLockOut,
+		why: "whoever dies waiting shuts out all readers for good",
+	},
+	{
+		name: "the claim stays", file: "claim.go",
+		old:   "if _, err := h.removeFrom(h.sub, h.owner.ID); err == nil {\n\t\t\tbreak\n\t\t}",
+		new:   "",
+		hunts: "shared-wait", property: explore.NoFailure,
+		why: "a process that waits no more keeps all readers out for as long as it lives",
+	},
+	{
+		name: "a reader that was in vain leaves its level 0", file: "shared.go",
+		old:   "return nil, look{gone: true}, true, h.withdraw(0)",
+		new:   "return nil, look{gone: true}, true, nil",
+		hunts: "shared-2x1-stale", property: explore.NoFailure,
+		why: "it is in everybody's way, its own as well",
+	},
+	{
+		name: "a waiter for a reader does not watch its file", file: "shared.go",
+		old:   "defer sub.Close()\n\treturn fsys.Watch(sub, b.name)",
+		new:   "defer sub.Close()\n\treturn make(chan struct{}), func() {}, nil",
+		hunts: "shared-wait shared-wait-wait", property: explore.NoLostWake,
+		why: "the reader unlocks, and lives: nothing wakes the waiter for a long time",
+	},
 }
 
 // hunts are the small searches in which mutants are caught, beside those of
@@ -403,6 +504,7 @@ func hunts() []explore.Config {
 	cs = append(cs,
 		explore.Config{Name: "3x1-leases", Rules: explore.Rules{Leases: true, Network: true}, Procs: alike(3, once), Deaths: 1, Lapses: 1, Start: []string{"-", "S"}},
 		explore.Config{Name: "leases-hosts", Rules: explore.Rules{Leases: true, Network: true}, Procs: []explore.Process{on(1, 0, once)}, Start: []string{"B"}})
+	cs = append(cs, sharedHunts()...)
 	for i := range cs {
 		cs[i].Lone = once
 	}

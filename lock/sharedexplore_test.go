@@ -132,15 +132,16 @@ func sharedSearches() []search {
 	events := shares(func(r *explore.Rules) { r.Events, r.Waits = true, true })
 	kinds := []string{"-", "S", "E", "R", "W", "T", "F", "SS", "ES", "RS"}
 	all := []search{
-		{Config: explore.Config{Name: "shared-2x2", Rules: plain, Procs: alike(2, mixedTwice), Deaths: 2, Start: kinds}},
-		{Config: explore.Config{Name: "shared-2x2-held", Rules: held, Procs: alike(2, mixedTwice), Deaths: 2, Start: kinds}},
+		{Config: explore.Config{Name: "shared-2x2", Agrees: agreeingReader, Rules: plain, Procs: alike(2, mixedTwice), Deaths: 2, Start: kinds}},
+		{Config: explore.Config{Name: "shared-2x2-held", Attempts: attempts, Rules: held, Procs: alike(2, mixedTwice), Deaths: 2, Start: kinds}},
 		{Config: explore.Config{Name: "shared-3x1", Rules: plain, Procs: alike(3, mixedOnce), Deaths: 2, Start: kinds}},
-		{Config: explore.Config{Name: "shared-3x1-held", Rules: held, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "E", "R", "W"}}},
-		{Config: explore.Config{Name: "shared-3x1-witness", Rules: witness, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "R", "E"}}},
-		{Config: explore.Config{Name: "shared-3x1-no-replace", Rules: noReplace, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "R", "SS"}}},
+		{Config: explore.Config{Name: "shared-3x1-held", Attempts: attempts, Rules: held, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "R"}}},
+		{Config: explore.Config{Name: "shared-3x1-witness", Rules: witness, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "R"}}},
+		{Config: explore.Config{Name: "shared-3x1-no-replace", Agrees: agreeingReader, Rules: noReplace, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "R", "SS"}}},
 		{Config: explore.Config{Name: "shared-2x1-faults", Rules: faults, Procs: alike(2, mixedOnce), Deaths: 1, Start: kinds}},
 		{Config: explore.Config{Name: "shared-partial", Rules: partial, Procs: alike(3, mixedOnce), Deaths: 1, Start: []string{"-", "R"}}},
-		{Config: explore.Config{Name: "shared-hosts", Rules: network, Procs: []explore.Process{on(0, 0, mixedOnce), on(0, 0, mixedOnce), on(1, 0, mixedOnce)}, Deaths: 2, Start: []string{"-", "S", "R"}}},
+		{Config: explore.Config{Name: "shared-hosts", Agrees: agreeingReader, Rules: network, Procs: []explore.Process{on(0, 0, mixedOnce), on(0, 0, mixedOnce), on(1, 0, mixedOnce)}, Deaths: 2, Start: []string{"-", "S", "R"}}},
+		{Config: explore.Config{Name: "shared-meddle", Rules: shares(func(r *explore.Rules) { r.Meddle = explore.MeddleRemove }), Procs: alike(2, mixedTwice), Deaths: 1, Start: empty}},
 		{Config: explore.Config{Name: "shared-empties", Rules: empties, Procs: alike(2, mixedOnce), Start: empty}, breaks: explore.OwnFiles},
 		{Config: explore.Config{Name: "shared-wait", Rules: events, Procs: []explore.Process{process(readOnce), process(waiter)}, Deaths: 1, Start: []string{"-", "R"}}},
 		{Config: explore.Config{Name: "shared-wait-wait", Rules: events, Procs: []explore.Process{process(waiter), process(readWaiter)}, Deaths: 1, Start: []string{"-", "W"}}},
@@ -154,4 +155,25 @@ func sharedSearches() []search {
 		all[i].LoneReader = readOnce
 	}
 	return all
+}
+
+// sharedHunts are the small searches for mutants.
+func sharedHunts() []explore.Config {
+	plain := explore.Rules{Shares: true}
+	heldToo := explore.Rules{Shares: true, Held: true}
+	cs := []explore.Config{
+		{Name: "shared-2x1", Rules: plain, Procs: alike(2, mixedOnce), Deaths: 1, Start: []string{"-", "E", "R"}},
+		{Name: "shared-2x1-held", Attempts: attempts, Rules: heldToo, Procs: alike(2, mixedOnce), Deaths: 1, Start: []string{"-", "E"}},
+		{Name: "shared-2x1-stale", Rules: plain, Procs: alike(2, mixedOnce), Deaths: 1, Start: []string{"S"}},
+		{Name: "shared-hosts-small", Rules: explore.Rules{Shares: true, Network: true, Witness: true}, Procs: []explore.Process{on(0, 0, mixedTwice), on(1, 0, mixedOnce)}, Deaths: 1, Start: []string{"-", "R", "E"}},
+		{Name: "shared-partial-small", Rules: explore.Rules{Shares: true, Partial: true}, Procs: alike(3, mixedOnce), Start: []string{"-"}},
+		{Name: "shared-2x1-claim", Rules: plain, Procs: alike(2, mixedOnce), Deaths: 1, Start: []string{"W"}},
+		{Name: "shared-3x1-stale", Rules: plain, Procs: alike(3, mixedOnce), Deaths: 1, Start: []string{"S"}, Only: explore.OwnFiles},
+		{Name: "shared-3x1-stack", Rules: plain, Procs: alike(3, mixedOnce), Deaths: 2, Start: []string{"-", "S", "SS"}, Only: explore.OwnFiles},
+		{Name: "shared-4x1-stack", Rules: plain, Procs: alike(4, mixedOnce), Deaths: 2, Start: []string{"SS"}, Only: explore.OwnFiles},
+	}
+	for i := range cs {
+		cs[i].LoneReader = readOnce
+	}
+	return cs
 }

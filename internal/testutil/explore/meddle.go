@@ -33,6 +33,10 @@ const (
 // meddleTop is the highest level that is copied to.
 const meddleTop = 2
 
+// meddleReader stands for the first file in the directory of the readers, where
+// the lock is shared: actions on levels from there on are about those.
+const meddleReader = 4
+
 func (m *model) meddlesLeft(s *state) bool { return int(s.meddled) < max(m.cfg.Meddles, 1) }
 
 // vouches is what a process sees of a file that its creator has open.
@@ -91,6 +95,13 @@ func (m *model) outsiders(s *state, acts []action) []action {
 
 func (m *model) meddlings(s *state, acts []action) []action {
 	do := m.cfg.Rules.Meddle
+	if m.cfg.Rules.Shares && do&MeddleRemove != 0 {
+		for i, f := range s.filesIn(subReaders) {
+			if m.mayMeddle(s, f) {
+				acts = append(acts, actMeddle|action(meddleReader+i))
+			}
+		}
+	}
 	for l, f := range s.lv {
 		if f < 0 {
 			continue
@@ -203,7 +214,11 @@ func (m *model) meddle(s *state, a action) {
 // lose takes the name from a file, if there is one, and with it the lock from a
 // process that holds it.
 func (m *model) lose(s *state, level int) {
+	reader := m.cfg.Rules.Shares && level >= meddleReader
 	f := s.lv[level]
+	if reader {
+		f = s.filesIn(subReaders)[level-meddleReader]
+	}
 	if f < 0 {
 		return
 	}
@@ -211,6 +226,10 @@ func (m *model) lose(s *state, level int) {
 		if s.t[t].hold == f {
 			s.t[t].lost = true
 		}
+	}
+	if reader {
+		m.unlinkSub(s, f)
+		return
 	}
 	m.unlink(s, level)
 }
@@ -298,7 +317,13 @@ func (a *actors) outside(x action, step *TraceStep) error {
 	text := fmt.Sprint(mark, who)
 	switch x.kind() {
 	case actMeddle:
-		step.Op = "somebody else removes " + name
+		if a.m.cfg.Rules.Shares && who >= meddleReader {
+			id := a.fileName[a.s.filesIn(subReaders)[who-meddleReader]]
+			name = readersName + "/" + id
+			step.Op = "somebody else removes " + readersName + "/" + a.brief(id)
+		} else {
+			step.Op = "somebody else removes " + name
+		}
 		a.disk.Remove(dir + name)
 	case actAway:
 		step.Op = "somebody else moves " + name + " away"

@@ -455,6 +455,8 @@ func (a *actors) describe(th *actor, half bool) string {
 		return "do I hold it?"
 	case c.kind == opPause:
 		return "pause"
+	case c.kind == opIntact && a.label[c.name] != "":
+		return "is " + a.brief(c.name) + " mine?"
 	case c.sub != nil:
 		return strings.TrimSpace(opNames[c.kind] + " " + c.name + "/" + a.brief(c.name2))
 	}
@@ -468,8 +470,11 @@ func (a *actors) token(x action, c *call, half bool) string {
 	if c.name != "" {
 		l = strings.TrimSuffix(strings.TrimPrefix(c.name, "L"), noteSuffix)
 	}
-	if l == "W" {
+	switch {
+	case l == "W":
 		l = "9"
+	case len(l) > 2: // the ID of a file of its own
+		l = ""
 	}
 	k := letters[c.kind]
 	if half {

@@ -128,6 +128,9 @@ type Config struct {
 	// Agrees is a program that looks, tries to lock, and compares the answers.
 	// A process that comes in any state, and finds nobody else moving, runs it.
 	Agrees *Program
+	// Attempts is how many a call makes: with Rules.Held, one that has made them all
+	// may be told "held" if L0 has come or gone in each. Zero is no excuse.
+	Attempts int
 	// Only is the property that is looked for, if it is not all of them.
 	Only string
 	// Verify runs the code under test again with other names and by other
@@ -269,7 +272,8 @@ type model struct {
 	loneRuns   int
 	quiescent  int
 	closures   int
-	variant    int // of the operation that is done
+	variant    int   // of the operation that is done
+	paused     uint8 // pauses so far in the call that is answered
 }
 
 func newModel(cfg *Config) *model {

@@ -643,6 +643,7 @@ func (m *model) relation(s *state, t, p int, o int8) int {
 func (m *model) react(s *state, t int, r result) *violation {
 	th := &s.t[t]
 	before := m.rs.nodes[th.node]
+	m.paused = before.pauses
 	e := m.rs.next(th.node, r)
 	th.node = e.to
 	for i := range e.marks {
@@ -699,7 +700,7 @@ func (m *model) mark(s *state, t int, k *mark, call string) *violation {
 			return broken(Clean, "%s has recovered the lock, and L%d of a dead owner is still there", m.threadName(t), l)
 		}
 	case markRefused:
-		if m.endAttempt(th); m.cfg.Rules.Held && !th.busy && th.still {
+		if m.endAttempt(th); m.cfg.Rules.Held && !th.busy && (th.still || m.cfg.Attempts == 0 || int(m.paused)+1 < m.cfg.Attempts) {
 			return broken(NoFalseHeld, "%s was refused the lock, and nobody that may be alive had it or was recovering it meanwhile", m.threadName(t))
 		}
 		m.settleDebts(s, t)
