@@ -27,7 +27,7 @@ const notesInList = 4 + maxLevels
 
 // hasNote tells whether there is a note of the death of a file's owner.
 func (s *state) hasNote(f *file) bool {
-	if f.level < 1 {
+	if f.level < 1 || f.level >= levelSub {
 		return false
 	}
 	n := s.note[f.level]
