@@ -57,7 +57,7 @@ func (l *DirLock) identify(dir fsys.Dir) error {
 	if l.command != "" {
 		id.Command = l.command
 	}
-	o := Owner{Identity: id, User: l.user(), Label: l.label}
+	o := Owner{Identity: id, User: l.user(), Label: l.label, Machine: l.machine}
 	witness, err := fsys.Witnesses(dir)
 	if err != nil {
 		return err

@@ -66,6 +66,8 @@ func (v *visit) judge(r look) (verdict, error) {
 		return v.judgeByProcess(o, self, letGo), nil
 	case sameBoot(o, self) && letGo:
 		return dead(11, "it ran in another PID namespace, and nobody holds the kernel's lock on the file"), nil
+	case v.restarted(o, self):
+		return dead(21, "it ran on this machine, by the name that the administrator has given it, before the last restart"), nil
 	case !loc.Local && v.noted(r):
 		return notedDead, nil
 	case sameBoot(o, self) && o.Witness:

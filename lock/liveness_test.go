@@ -70,8 +70,9 @@ func TestVerdict(t *testing.T) {
 		reader  fsys.Location // what we see
 		table   proc.State    // what the process table says, if it is asked
 		ours    bool          // the owner has our PID
-		want    proc.State
+		machine string        // the name of its machine; ours is "rack-7"
 		why     string
+		want    proc.State
 	}{
 		{row: 1, name: "held", boot: here, ns: "ns-1", promise: strong, file: strong, owner: ext4, reader: ext4, table: dead, want: alive},
 		{row: 1, name: "held in another container", boot: here, ns: "ns-7", promise: strong, file: strong, owner: ext4, reader: ext4, table: dead, want: alive},
@@ -123,6 +124,14 @@ func TestVerdict(t *testing.T) {
 		{row: 12, name: "container, no promise", boot: here, ns: "ns-7", file: freeFile, owner: ext4, reader: ext4, table: dead, want: unknown, why: "carries no lock"},
 		{row: 12, name: "namespace not known", boot: here, file: freeFile, owner: ext4, reader: ext4, table: dead, want: unknown},
 
+		{row: 21, name: "restarted", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, machine: "rack-7", table: alive, want: dead, why: "before the last restart"},
+		{row: 21, name: "restarted, no locks", boot: before, ns: "ns-7", owner: nfs, reader: nfs, machine: "rack-7", table: alive, want: dead},
+		{row: 21, name: "restarted, local", boot: before, ns: "ns-1", owner: ext4, reader: ext4, machine: "rack-7", table: alive, want: dead},
+		{row: 1, name: "restarted, and the server has not noticed", boot: before, ns: "ns-1", promise: weak, file: weak, owner: nfs, reader: nfs, machine: "rack-7", table: dead, want: alive},
+		{row: 8, name: "not restarted", boot: here, ns: "ns-1", owner: nfs, reader: nfs, machine: "rack-7", table: alive, want: alive},
+		{row: 12, name: "container, not restarted", boot: here, ns: "ns-7", owner: nfs, reader: nfs, machine: "rack-7", table: dead, want: unknown},
+		{row: 13, name: "another machine", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, machine: "rack-8", table: dead, want: unknown},
+		{row: 13, name: "no boot known, this machine", boot: nowhere, ns: "ns-1", owner: nfs, reader: nfs, machine: "rack-7", table: dead, want: unknown},
 		{row: 13, name: "another boot, network", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: nfs, table: dead, want: unknown, why: "other machines"},
 		{row: 13, name: "another boot, local to us only", boot: before, ns: "ns-1", promise: weak, file: freeFile, owner: nfs, reader: ext4, table: dead, want: unknown, why: "other machines"},
 		{row: 13, name: "another boot, local to it only", boot: before, ns: "ns-1", promise: strong, file: freeFile, owner: ext4, reader: nfs, table: dead, want: unknown, why: "other machines"},
@@ -142,7 +151,7 @@ func TestVerdict(t *testing.T) {
 	rows := tableOfDocs(t)
 	for _, test := range tests {
 		o, self := someOwner, someOwner.Identity
-		o.Boot, o.Namespace = test.boot, test.ns
+		o.Boot, o.Namespace, o.Machine = test.boot, test.ns, test.machine
 		o.Witness, o.WriteLock = test.promise != none, test.promise == strong
 		o.Local, o.Type, o.Mount, o.Direct = test.owner.Local, test.owner.Type, test.owner.Mount, test.owner.Direct
 		self.Boot, self.Namespace = here, "ns-1"
@@ -164,7 +173,7 @@ func TestVerdict(t *testing.T) {
 		// A directory of which nobody can tell where it is, is not local, and its
 		// mount is not known.
 		c.location, c.name = nothing, test.name+", nobody knows where the directory is"
-		if test.row == 5 || test.row == 9 || test.row == 11 || test.row == 14 {
+		if test.machine == "" && (test.row == 5 || test.row == 9 || test.row == 11 || test.row == 14) {
 			c.row, c.want, c.why = 13, unknown, ""
 			switch {
 			case o.Boot == here && o.Namespace != "ns-1":
@@ -226,7 +235,7 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	rows.checkVerdict(t, 16, "a lease", unknown) // TestLeaseIsInTheWay
-	rows.checkVerdict(t, 20, "a note", dead) // TestNotes
+	rows.checkVerdict(t, 20, "a note", dead)     // TestNotes
 	for row := range rows {
 		if !rows[row].checked {
 			t.Errorf("row %d of docs/liveness.md: no case tests it", row)
@@ -281,7 +290,7 @@ func (c verdictCase) check(t *testing.T) {
 		w.before = failing("locate")
 	}
 	asked := 0
-	l := w.lock(answers{c.self, c.table, &asked, nil})
+	l := w.lock(answers{c.self, c.table, &asked, nil}, lock.WithMachine("rack-7"))
 	s, err := l.Status()
 	require.NoError(t, err, c.name)
 	require.Len(t, s.Levels, 1, c.name)

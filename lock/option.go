@@ -28,6 +28,7 @@ type options struct {
 	command string // empty: what the process table says
 	user    func() string
 	label   string
+	machine string // that an administrator vouches for
 	mkdir   bool
 	within  bool   // it works for a reader: see WithinShared
 	name    string // empty: the lock without a name

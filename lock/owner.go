@@ -20,6 +20,9 @@ type Owner struct {
 	// Since is when the file was made, by the clock of the owner's machine.
 	// It is for people: no verdict depends on it.
 	Since time.Time
+	// Machine is the name that an administrator gave to the owner's machine: see
+	// [WithMachine].
+	Machine string
 	// Witness says that the owner's kernel vouches for its life (see
 	// [github.com/dirlock/dirlock/fsys.Witnesser]).
 	Witness bool

@@ -18,6 +18,7 @@ import (
 //	start 8847362@4026531834
 //	boot 0f5f7ec0-5d2b-4a8e-8d0a-1df1a2f1a7c1
 //	namespace 4026531836
+//	machine rack-7
 //	host host-7
 //	command backup
 //	user alice
@@ -67,6 +68,7 @@ func fixedLines(o Owner) (head, tail []byte) {
 	head = appendField(head, "start", o.Start)
 	head = appendField(head, "boot", o.Boot)
 	head = appendField(head, "namespace", o.Namespace)
+	head = appendField(head, "machine", o.Machine)
 	head = appendField(head, "host", printable(o.Host))
 	head = appendField(head, "command", printable(o.Command))
 	head = appendField(head, "user", printable(o.User))
@@ -221,6 +223,8 @@ func (o *Owner) setField(key, value string) (err error) {
 		o.Boot = value
 	case "namespace":
 		o.Namespace = value
+	case "machine":
+		o.Machine = value
 	case "host":
 		o.Host = value
 	case "command":

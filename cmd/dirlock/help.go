@@ -89,7 +89,15 @@ const helpEnvironment = `The command that "dirlock run" runs finds in its enviro
   DIRLOCK_OWNERS  the IDs of all runs that it is part of, outermost first
 
 dirlock reads DIRLOCK_OWNER and DIRLOCK_OWNERS to notice that it would wait for
-itself.`
+itself, and
+
+  DIRLOCK_MACHINE  a name for this machine that no other one has, ever. It is
+                   written down with each lock. After a crash and restart,
+                   dirlock knows by it that what the machine held before is
+                   free, also on a network file system. Without it a person has
+                   to break such locks. Two machines with one name break each
+                   other's: the host name will not do where it is copied
+                   together with a disk.`
 
 const helpData = `While a directory is locked, the file L0 is in it (and for moments others named
 L1, L2 and so on, or .dirlock-*). Programs that copy the directory take it

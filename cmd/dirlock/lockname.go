@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,9 +22,12 @@ func addName(flags *pflag.FlagSet) {
 	flags.Var(&theName, "name", "use the lock called `NAME`, with files like NAME.L0; .NAME for hidden ones")
 }
 
+// envMachine is where an administrator vouches for the name of the machine.
+const envMachine = "DIRLOCK_MACHINE"
+
 // newLockOf returns a handle on the lock of a directory that the flags name.
 func newLockOf(dir string, opts ...lock.Option) *lock.DirLock {
-	return lock.New(dir, append(opts, lock.WithName(string(theName)))...)
+	return lock.New(dir, append(opts, lock.WithName(string(theName)), lock.WithMachine(os.Getenv(envMachine)))...)
 }
 
 func (n *lockName) Set(s string) error {

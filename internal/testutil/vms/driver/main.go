@@ -56,6 +56,10 @@ func main() {
 	}
 }
 
+func newLock(dir string) *lock.DirLock {
+	return lock.New(dir, lock.WithMachine(os.Getenv("DIRLOCK_MACHINE")))
+}
+
 func fail(err error) {
 	if err != nil {
 		fmt.Println("driver:", err)
@@ -77,7 +81,7 @@ func number(s string) int {
 
 // hold says what happens to a lock that it holds.
 func hold(dir string) {
-	l := lock.New(dir)
+	l := newLock(dir)
 	start := time.Now()
 	if err := l.LockNow(); err != nil {
 		fmt.Println("no:", err)
@@ -110,7 +114,7 @@ func hold(dir string) {
 
 // waitFor waits at most a minute.
 func waitFor(dir string) {
-	l := lock.New(dir)
+	l := newLock(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	start := time.Now()
@@ -121,7 +125,7 @@ func waitFor(dir string) {
 
 // try says how long TryLock took, and ends with status 1 if somebody has the lock.
 func try(dir string) {
-	l := lock.New(dir)
+	l := newLock(dir)
 	start := time.Now()
 	ok, err := l.TryLock()
 	fmt.Printf("try %v %.1f ms", ok, ms(start))
