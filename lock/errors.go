@@ -15,7 +15,7 @@ var (
 	// does not hold its record any more: somebody removed, replaced or changed
 	// the file, or removed the directory. Nothing was touched. What the lock
 	// protected may have had two users.
-	ErrLost = errors.New("the lock was lost: its file was removed or replaced by somebody else")
+	ErrLost = errors.New("the lock was lost: its file was removed or replaced")
 
 	// ErrNotRecord is matched by a [RecordError] for a level file that no
 	// version of this package wrote.

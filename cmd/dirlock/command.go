@@ -195,7 +195,7 @@ func (w *work) sayLost(err error) {
 		return
 	}
 	w.saidLost = true
-	complain(describe(err), "another command may run at the same time; was the file L0 removed by git clean, rsync --delete or the like? see \"dirlock help data\"")
+	complain(describe(err), "another command may run at the same time; was the file "+theName.levelFile(0)+" removed by git clean, rsync --delete or the like? see \"dirlock help data\"")
 }
 
 // lingers tells whether the lock is to be held for what the command has left
