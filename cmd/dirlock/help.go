@@ -100,8 +100,8 @@ itself, and
                    together with a disk.`
 
 const helpData = `While a directory is locked, the file L0 is in it (and for moments others named
-L1, L2 and so on, or .dirlock-*). Programs that copy the directory take it
-along, and programs that clean it up remove it, and the lock with it. Either
+L1, L2, L1.dead and so on, or .dirlock-*). Programs that copy the directory take
+it along, and programs that clean it up remove it, and the lock with it. Either
 lock a directory that has nothing else in it, beside the data:
 
   dirlock run --mkdir /var/lib/backup.lock -- backup.sh /var/lib/backup
@@ -109,10 +109,13 @@ lock a directory that has nothing else in it, beside the data:
 or a lock that has a hidden file (--name .backup), which some of them leave out,
 or tell those programs to leave the files alone:
 
-  git       echo '/L[0-9]*' >>.git/info/exclude
-  rsync     rsync -a --exclude '/L[0-9]' --exclude '/.dirlock-*' FROM/ TO/
-  tar       tar -c --exclude './L[0-9]' --exclude './.dirlock-*' -C DIR .
+  git       printf '/L[0-9]\n/L[0-9].dead\n/.dirlock-*\n' >>.git/info/exclude
+  rsync     rsync -a --exclude '/L[0-9]' --exclude '/L[0-9].dead' \
+                --exclude '/.dirlock-*' FROM/ TO/
+  tar       tar -c --exclude './L[0-9]' --exclude './L[0-9].dead' \
+                --exclude './.dirlock-*' -C DIR .
   tmpfiles  x /path/to/DIR/L[0-9]
+            x /path/to/DIR/L[0-9].dead
 
 A copy of the file locks nothing: its owner has no lock of the kernel on it. The
 next one who wants the lock of the copy takes it.
