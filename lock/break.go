@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/dirlock/dirlock/proc"
 )
 
-// Break releases the lock of the given owners, named by their [Owner.ID],
+// Break releases the lock of the given owners, named by their [Level.BreakID],
 // although they are not known to be dead: a process of another machine that will
 // never come back, for example. Most often there is one; a machine that crashed
 // during a takeover leaves one in L0 and another above it. Break takes over as
@@ -17,7 +20,7 @@ import (
 // of writers that wait for them, it removes the files; the others share the lock on.
 //
 // The error matches [ErrOtherOwner] if none of the given owners is in the way, or
-// if somebody else is too; nothing has happened then. (Where the file system
+// if somebody else is too, whom it names; nothing has happened then. (Where the file system
 // cannot replace a file in one step, it matches that also if somebody took over
 // from the owner while it was being broken.) The error matches [ErrAlive] if one
 // of them is known to be alive. It is another error if one of the IDs cannot be
@@ -39,7 +42,7 @@ func (l *DirLock) ForceBreak(ctx context.Context, ids ...string) error {
 
 func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) error {
 	for _, id := range ids {
-		if !isID(id) {
+		if !isID(id) && !isLevelName(id) {
 			return fmt.Errorf("%q is not the ID of an owner", id)
 		}
 	}
@@ -53,7 +56,7 @@ func (l *DirLock) breakOwners(ctx context.Context, force bool, ids []string) err
 	met := false
 	// A handle of its own, because this one may hold the lock.
 	b := &DirLock{options: l.options, path: l.path, named: l.named, overrule: func(r look) proc.State {
-		if !slices.Contains(ids, r.owner.ID) {
+		if !slices.Contains(ids, breakID(r.owner, r.torn && r.in == "", r.level)) {
 			return r.state
 		}
 		met = true
@@ -98,7 +101,7 @@ func (l *DirLock) mayBreak(force bool, ids []string) (shared bool, err error) {
 	}
 	named := false
 	for _, level := range slices.Concat(s.Levels, s.Readers, s.Waiting) {
-		if !slices.Contains(ids, level.Owner.ID) {
+		if !slices.Contains(ids, level.BreakID()) {
 			continue
 		}
 		if level.State == proc.Alive && !force {
@@ -109,5 +112,34 @@ func (l *DirLock) mayBreak(force bool, ids []string) (shared bool, err error) {
 	if !named {
 		return false, ErrOtherOwner
 	}
-	return shared, nil
+	if shared {
+		return true, nil // of readers, those are broken that are named
+	}
+	var others, all []string
+	for _, level := range s.InTheWay() {
+		id := level.BreakID()
+		if !slices.Contains(ids, id) && id != "" {
+			others = append(others, fmt.Sprintf("%s in %s (%s)", level.owner(), filepath.Base(level.Path), level.State))
+		}
+		all = append(all, id)
+	}
+	if len(others) > 0 {
+		return false, fmt.Errorf("%w: also in the way: %s; to break them all, name %s", ErrOtherOwner, strings.Join(others, ", "), strings.Join(all, " and "))
+	}
+	return false, nil
+}
+
+// breakID is what Break takes for an owner. The owner of an incomplete record has
+// no ID, and is named by its level.
+func breakID(o Owner, torn bool, level int) string {
+	if torn {
+		return levelName(level)
+	}
+	return o.ID
+}
+
+// isLevelName tells whether s is the name of a level file.
+func isLevelName(s string) bool {
+	n, err := strconv.Atoi(strings.TrimPrefix(s, levelPrefix))
+	return err == nil && n >= 0 && s == levelName(n)
 }

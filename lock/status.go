@@ -80,8 +80,22 @@ type Level struct {
 	// wraps what the system said when the file was read.
 	Err error
 
-	row int    // of the truth table, that decided State; for tests
-	in  string // as in look
+	row  int    // of the truth table, that decided State; for tests
+	in   string // as in look
+	torn bool   // the record is incomplete
+}
+
+// BreakID returns what [DirLock.Break] takes for this owner: the ID of the owner,
+// or the name of the level, such as L0, if its record is incomplete. It is empty if
+// the file is unrecognized: that one has to be removed by hand.
+func (l Level) BreakID() string { return breakID(l.Owner, l.torn && l.in == "", l.N) }
+
+// owner names the owner to people.
+func (l Level) owner() string {
+	if l.torn {
+		return "an owner whose record is incomplete"
+	}
+	return l.Owner.String()
 }
 
 // Owner returns the level of the owner of the directory, and whether there is
@@ -118,6 +132,27 @@ func (s Status) State() (State, Level) {
 		}
 	}
 	return Stale, owner
+}
+
+// InTheWay returns the levels that keep TryLock from the lock: those from L0 up to
+// the first that is free, whose owners are not known to be dead. Most often there
+// is one, or none. Where nobody can know whether they live, Break needs them all.
+// If readers share the lock, it returns those that are not known to be dead.
+func (s Status) InTheWay() (levels []Level) {
+	for _, reader := range s.Readers {
+		if reader.State != proc.Dead {
+			levels = append(levels, reader)
+		}
+	}
+	for i, level := range s.Levels {
+		if level.N != i {
+			break
+		}
+		if level.State != proc.Dead {
+			levels = append(levels, level)
+		}
+	}
+	return levels
 }
 
 // Status tells who holds the lock, without taking it. It finds the level files
@@ -166,7 +201,7 @@ func (l *DirLock) Status() (Status, error) {
 
 // level is what Status says of a file that was looked at.
 func (v *visit) level(r look, err error) Level {
-	level := Level{N: r.level, Path: v.pathOf(r), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row, in: r.in}
+	level := Level{N: r.level, Path: v.pathOf(r), Owner: r.owner, State: r.state, Reason: r.why, Err: err, row: r.row, in: r.in, torn: r.torn}
 	if err != nil {
 		level.State, level.Reason = proc.Unknown, err.Error()
 	}

@@ -91,7 +91,7 @@ func TestBreakBadID(t *testing.T) {
 	w.set("t") // whose owner has the empty ID
 	before := w.files()
 	l, _ := w.handle()
-	for _, id := range []string{"", "0", "L0", "0B7FD5F3A0F14D5B8F3D4C1E2A697B10", "../../etc/passwd"} {
+	for _, id := range []string{"", "0", "L", "L00", "L-1", "l0", "L0.dead", "0B7FD5F3A0F14D5B8F3D4C1E2A697B10", "../../etc/passwd"} {
 		err := l.ForceBreak(t.Context(), id)
 		require.Error(t, err)
 		require.Contains(t, err.Error(), "is not the ID of an owner")
@@ -104,18 +104,25 @@ func TestBreakBadID(t *testing.T) {
 func TestBreakIsCancelled(t *testing.T) {
 	w := newWorld(memfs.Network())
 	w.put("L0", w.record(w.procs.Machine("host2").Start("abroad")))
-	w.put("L1", w.record(w.live))
 	o, err := lock.ParseRecord([]byte(w.data("L0")))
 	require.NoError(t, err)
 	before := w.files()
 	l, _ := w.handle()
 	ctx, cancel := context.WithCancel(t.Context())
-	w.paused = cancel // somebody recovers, and does not end
+	w.before = func(op memfs.Op) error {
+		if op.Name == "create" { // somebody recovers, and does not end
+			w.before = nil
+			w.put("L1", w.record(w.live))
+		}
+		return nil
+	}
+	w.paused = cancel
 	for range 2 {
 		wantError(t, l.Break(ctx, o.ID), "break", dirPath, context.Canceled)
 	}
 	var none context.Context
 	require.ErrorContains(t, l.Break(none, o.ID), "nil context")
+	w.rm("L1")
 	require.Equal(t, before, w.files())
 }
 

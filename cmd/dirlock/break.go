@@ -20,7 +20,8 @@ func newBreak() *cobra.Command {
 another owner holds it by then, or none does, nothing happens.
 
 A machine that crashed while it took over the lock leaves two records, of level 0
-and of a higher one. Name both owners, with an --owner each.
+and of a higher one. Name both owners, with an --owner each. An owner whose record
+is incomplete has no ID: name its level, as in --owner L0.
 
 Nobody has to break the lock of a dead owner: the next one who wants the lock
 takes it. This command is for an owner that cannot be checked: a process of
@@ -40,8 +41,8 @@ is alive or ID does not hold the lock; see "dirlock help exit-status" for others
 				return noOwner(args[0])
 			}
 			for _, id := range ids {
-				if !isOwnerID(id) {
-					return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, not %q", id), cmd.CommandPath(), `"dirlock status" shows it`}
+				if !isOwnerID(id) && !isLevel(id) {
+					return usageError{fmt.Errorf("--owner takes an ID of 32 hexadecimal digits, or the name of a level such as L0, not %q", id), cmd.CommandPath(), `"dirlock status" shows it`}
 				}
 			}
 			return breakOwners(cmd, args[0], ids, force, quiet)
@@ -88,7 +89,7 @@ func noOwner(dir string) error {
 	case lock.Unreadable:
 		return level.Err
 	case lock.Held:
-		usage.hint = fmt.Sprintf("it is held by %s: dirlock break %s --owner %s", who(level.Owner), dir, level.Owner.ID)
+		usage.hint = fmt.Sprintf("it is held by %s: %s", who(level.Owner), breakCommand(s, dir))
 	}
 	return usage
 }
@@ -103,6 +104,33 @@ func breakNothing(l *lock.DirLock, err error) error {
 	return exitError{exitConflict, err.Error(), `see "dirlock status" for who holds the lock`}
 }
 
+// breakCommand is the command that breaks a lock that is held: it names all that
+// are in the way.
+func breakCommand(s lock.Status, dir string) string {
+	text := "dirlock break " + shellWord(dir)
+	if s.Name != "" {
+		text += " --name " + s.Name
+	}
+	for _, level := range s.InTheWay() {
+		text += " --owner " + level.BreakID()
+	}
+	return text
+}
+
+// isLevel tells whether s has the form of a level's name.
+func isLevel(s string) bool {
+	n, ok := strings.CutPrefix(s, "L")
+	return ok && n != "" && strings.Trim(n, "0123456789") == ""
+}
+
+// shellWord is a path as a person types it.
+func shellWord(path string) string {
+	if path = printable(path); strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,=") != "" || path == "" {
+		return quote(path)
+	}
+	return path
+}
+
 // isOwnerID tells whether s has the form of an owner's ID.
 func isOwnerID(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
@@ -115,8 +143,8 @@ func completeOwners(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	if len(args) > 0 {
 		s, _ := newLockOf(args[0]).Status()
 		for _, level := range s.Levels {
-			if o := level.Owner; o.ID != "" {
-				ids = append(ids, cobra.CompletionWithDesc(o.ID, o.String()))
+			if id := level.BreakID(); id != "" {
+				ids = append(ids, cobra.CompletionWithDesc(id, who(level.Owner)))
 			}
 		}
 	}

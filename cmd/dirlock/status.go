@@ -116,7 +116,21 @@ func report(s lock.Status, now time.Time) string {
 		}
 		text += "\n"
 	}
-	return text
+	return text + howToBreak(s)
+}
+
+// howToBreak is a line with the command that breaks the lock, if nobody can know
+// whether its owners live.
+func howToBreak(s lock.Status) string {
+	if st, _ := s.State(); st != lock.Held {
+		return ""
+	}
+	for _, level := range s.InTheWay() {
+		if level.State != proc.Unknown || level.BreakID() == "" {
+			return ""
+		}
+	}
+	return "  to release it, if its owner is gone for good: " + breakCommand(s, s.Dir) + "\n"
 }
 
 // details is a line with what is not in the others: the user, and the processes of

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dirlock/dirlock/fsys/memfs"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
 )
@@ -124,4 +125,14 @@ func TestOutcome(t *testing.T) {
 		require.Equal(t, c.err == nil, text == "", name)
 		require.Equal(t, c.err == nil, hint == "", name)
 	}
+}
+
+// An owner whose record is incomplete has no ID. It can be broken all the same,
+// and the status says how.
+func TestReportSaysHowToBreak(t *testing.T) {
+	disk := memfs.New("/d d", memfs.Network())
+	disk.Put("/d d/gc.L0", nil)
+	s, err := lock.New("/d d", lock.WithFS(disk), lock.WithName("gc")).Status()
+	require.NoError(t, err)
+	require.Contains(t, report(s, time.Now()), "dirlock break '"+s.Dir+"' --name gc --owner L0\n")
 }
