@@ -42,7 +42,8 @@ func (v *visit) noted(r look) bool {
 // being there: so a failure costs no more than that the next process that is
 // refused makes them.
 func (v *visit) noteDeaths(blocker look) {
-	if blocker.state != proc.Unknown || blocker.owner.ID == "" { // which nobody can judge
+	// Nobody can judge an incomplete record, and readers have no levels above them.
+	if blocker.state != proc.Unknown || blocker.owner.ID == "" || blocker.in != "" {
 		return
 	}
 	if v.withoutNotes || v.overrule != nil { // a person's word counts for one call
