@@ -33,14 +33,14 @@ func resolve(dir string) (string, error) {
 // until a signal comes.
 func (f *runFlags) acquire(l *lock.DirLock, signals chan os.Signal) error {
 	start := time.Now()
-	if ok, err := l.TryLock(); ok || err != nil {
+	if ok, err := f.tryLock(l); ok || err != nil {
 		return err
 	}
 	hint := "do not lock twice"
 	if f.canNest {
 		hint += ", or use --nested"
 	}
-	if err := refuseNested(l, hint); err != nil {
+	if err := f.refuseNested(l, hint); err != nil {
 		return err
 	}
 	if f.nonblock || f.wait.set && f.wait.d == 0 {
@@ -55,7 +55,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals chan os.Signal) error {
 		defer cancel()
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.LockContext(ctx) }()
+	go func() { done <- f.lockContext(ctx, l) }()
 
 	w := newWaiting(os.Stderr, l.Status, start, f.quiet)
 	defer w.stop()
@@ -76,7 +76,7 @@ func (f *runFlags) acquire(l *lock.DirLock, signals chan os.Signal) error {
 			}
 			cancel()
 			if <-done == nil {
-				_ = l.Unlock()
+				_ = f.unlock(l)
 			}
 			return exitError{code: exitSignal + signalNumber(s)}
 		}
@@ -92,5 +92,5 @@ func (f *runFlags) held(l *lock.DirLock, waited time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return stillHeld(s, waited, int(f.conflict), false)
+	return stillHeld(s, f.shared, waited, int(f.conflict), false)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,7 @@ func noOwner(dir string) error {
 		usage.hint = "the lock can be had: there is nothing to break"
 	case lock.Unreadable:
 		return level.Err
-	case lock.Held:
+	case lock.Held, lock.Shared:
 		usage.hint = fmt.Sprintf("it is held by %s: %s", who(level.Owner), breakCommand(s, dir))
 	}
 	return usage
@@ -142,7 +143,7 @@ func completeOwners(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	var ids []string
 	if len(args) > 0 {
 		s, _ := newLockOf(args[0]).Status()
-		for _, level := range s.Levels {
+		for _, level := range slices.Concat(s.Levels, s.Readers, s.Waiting) {
 			if id := level.BreakID(); id != "" {
 				ids = append(ids, cobra.CompletionWithDesc(id, who(level.Owner)))
 			}

@@ -34,7 +34,7 @@ type work struct {
 // run runs a command, and releases the lock when it has ended.
 func (w *work) run(command []string) error {
 	err := w.command(command)
-	unlockErr := w.lock.Unlock()
+	unlockErr := w.unlock(w.lock)
 	w.relay.stop()
 	switch {
 	case errors.Is(unlockErr, lock.ErrLost):

@@ -9,6 +9,7 @@ func topics() []*cobra.Command {
 		{Use: "signals", Short: "What signals do to dirlock and its command", Long: helpSignals},
 		{Use: "environment", Short: "What the command finds in its environment", Long: helpEnvironment},
 		{Use: "data", Short: "How to keep the lock file out of copies of the directory", Long: helpData},
+		{Use: "shared", Short: "How commands share a lock", Long: helpShared},
 		{Use: "json", Short: "What dirlock status --json prints", Long: helpJSON},
 	}
 }
@@ -127,11 +128,14 @@ const helpJSON = `"dirlock status --json" prints one line for each directory, wi
 
   dir     string  the directory, without symbolic links; as it was given if
                   state is "error"
-  state   string  "free", "held", "stale", "unreadable"; or "error" if the
-                  directory cannot be read
+  state   string  "free", "held", "shared", "stale", "unreadable"; or "error"
+                  if the directory cannot be read
   error   string  what is wrong, if state is "error"; else missing
   hint    string  what to do then; else missing
   levels  array   its level files, lowest first, empty if there are none
+  readers array   those who share the lock, or died while they did: levels with
+                  level 0, in no order
+  waiting array   the same of those who wait to have a shared lock alone
 
 If state is "held" or "stale", levels[0] is that of the holder; a dead one in
 state "held" is just being replaced by the owner of a higher level. A level is

@@ -108,6 +108,7 @@ that would wait for the one that it was started by is refused.`,
 	flags.BoolVarP(&f.close, "close", "o", false, "do not let COMMAND inherit the lock: it ends with dirlock")
 	flags.Var(&f.linger, "linger", "hold the lock for processes that COMMAND leaves behind: auto, always or never")
 	flags.Var(&f.onLost, "on-lost", "what to do if the lock is lost: term or kill COMMAND, or ignore it")
+	flags.BoolVarP(&f.shared, "shared", "s", false, "share the lock with other commands that do; see \"dirlock help shared\"")
 	flags.BoolVar(&f.nested, "nested", false, "if this command runs under the lock of DIR already, just run COMMAND")
 	flags.BoolVarP(&f.noFork, "no-fork", "F", false, "let COMMAND take the place of dirlock, as exec(1) does")
 	flockFlags(flags, &f)
@@ -124,10 +125,9 @@ func flockFlags(flags *pflag.FlagSet, f *runFlags) {
 	flags.Var(&f.wait, "timeout", "the same as --wait")
 	flags.BoolVar(&f.nonblock, "nb", false, "the same as -n")
 	flags.BoolVar(&f.nonblock, "nonblocking", false, "the same as -n")
-	flags.BoolP("exclusive", "x", true, "what every lock is, as yet")
+	flags.BoolP("exclusive", "x", true, "what every lock is without -s")
 	flags.BoolP("e", "e", true, "the same as -x")
-	flags.BoolVarP(&f.shared, "shared", "s", false, "there are no shared locks yet")
-	for _, name := range []string{"timeout", "nb", "nonblocking", "exclusive", "e", "shared"} {
+	for _, name := range []string{"timeout", "nb", "nonblocking", "exclusive", "e"} {
 		flags.Lookup(name).Hidden = true
 	}
 }
@@ -143,8 +143,8 @@ func (f *runFlags) check(cmd *cobra.Command, dir string, command []string) ([]st
 		return nil, usageError{errors.New(text), cmd.CommandPath(), hint}
 	}
 	switch {
-	case f.shared:
-		return usage("-s: there are no shared locks yet", "leave out -s: one command at a time then runs under the lock")
+	case f.shared && cmd.Flags().Changed("exclusive"), f.shared && cmd.Flags().Changed("e"):
+		return usage("both -s and -x given", "leave out one")
 	case f.line.set && len(command) > 0:
 		return usage(fmt.Sprintf("both -c and the command %q given", command[0]), "put the command into the line of -c")
 	case !f.line.set && len(command) == 0:
@@ -184,7 +184,7 @@ func (f *runFlags) run(dir string, command []string) error {
 	if err != nil {
 		return err
 	}
-	l := newLockOf(path, lock.WithCommand(runName+commandName(command)), lock.WithLabel(f.label))
+	l := newLockOf(path, append(f.within(path), lock.WithCommand(runName+commandName(command)), lock.WithLabel(f.label))...)
 	start := time.Now()
 	if err := f.acquire(l, signals); err != nil {
 		if f.nested && errors.As(err, &nestedError{}) {
@@ -197,7 +197,7 @@ func (f *runFlags) run(dir string, command []string) error {
 	}
 	if f.noFork {
 		err := become(l, path, command)
-		return errors.Join(err, l.Unlock())
+		return errors.Join(err, f.unlock(l))
 	}
 	w := work{runFlags: f, lock: l, dir: path, signals: signals}
 	return w.run(command)

@@ -26,7 +26,7 @@ treated as alive.
 
 The exit status is
   0  if the lock is free,
-  1  if it is held,
+  1  if it is held, by one or, shared, by several,
   2  if it is stale: its holder is dead, and the next one who wants the lock gets
      it,
   3  if it is unreadable: a file with an unrecognized content is in the way, and
@@ -77,11 +77,14 @@ func showStatus(out io.Writer, dir string, asJSON, quiet bool) (int, error) {
 	s, err := newLockOf(dir).Status()
 	if err == nil {
 		st, _ := s.State()
+		if st == lock.Shared {
+			return int(lock.Held), show(out, s, asJSON, quiet)
+		}
 		return int(st), show(out, s, asJSON, quiet)
 	}
 	code, text, hint := outcome(err)
 	if asJSON && !quiet {
-		return code, json.NewEncoder(out).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Hint: hint, Levels: []jsonLevel{}})
+		return code, json.NewEncoder(out).Encode(jsonStatus{Dir: dir, State: "error", Error: text, Hint: hint, Levels: []jsonLevel{}, Readers: []jsonLevel{}, Waiting: []jsonLevel{}})
 	}
 	complain(text, hint)
 	return code, nil
@@ -102,19 +105,13 @@ func show(out io.Writer, s lock.Status, asJSON, quiet bool) error {
 func report(s lock.Status, now time.Time) string {
 	text := summary(s, now) + "\n"
 	for _, level := range s.Levels {
-		if level.Err != nil {
-			text += fmt.Sprintf("  L%d  %-7s  %s\n", level.N, levelState(level), printable(level.Reason))
-			continue
-		}
-		text += fmt.Sprintf("  L%d  %-7s  %s", level.N, levelState(level), level.Reason)
-		if o := level.Owner; o.ID != "" {
-			text += fmt.Sprintf("\n      %s, ", who(o))
-			if !o.Since.IsZero() {
-				text += fmt.Sprintf("for %s, ", roughly(age(o, now)))
-			}
-			text += "owner " + o.ID + details(level, workers(level))
-		}
-		text += "\n"
+		text += reportLevel(fmt.Sprintf("L%d", level.N), level, now)
+	}
+	for _, r := range s.Readers {
+		text += reportLevel("reader", r, now)
+	}
+	for _, w := range s.Waiting {
+		text += reportLevel("waiting", w, now)
 	}
 	return text + howToBreak(s)
 }
@@ -131,6 +128,22 @@ func howToBreak(s lock.Status) string {
 		}
 	}
 	return "  to release it, if its owner is gone for good: " + breakCommand(s, s.Dir) + "\n"
+}
+
+// reportLevel says what is known of the owner of one file.
+func reportLevel(what string, level lock.Level, now time.Time) (text string) {
+	if level.Err != nil {
+		return fmt.Sprintf("  %s  %-7s  %s\n", what, levelState(level), printable(level.Reason))
+	}
+	text = fmt.Sprintf("  %s  %-7s  %s", what, levelState(level), level.Reason)
+	if o := level.Owner; o.ID != "" {
+		text += fmt.Sprintf("\n      %s, ", who(o))
+		if !o.Since.IsZero() {
+			text += fmt.Sprintf("for %s, ", roughly(age(o, now)))
+		}
+		text += "owner " + o.ID + details(level, workers(level))
+	}
+	return text + "\n"
 }
 
 // details is a line with what is not in the others: the user, and the processes of
@@ -165,6 +178,9 @@ func summary(s lock.Status, now time.Time) string {
 		return fmt.Sprintf("%s is free for the next one: it was held by %s, which is dead", dir, who(level.Owner))
 	case lock.Unreadable:
 		return fmt.Sprintf("%s cannot be locked: %s", dir, printable(level.Err.Error()))
+	}
+	if st == lock.Shared {
+		return sharers(s, level, now)
 	}
 	text := fmt.Sprintf("%s is held by %s%s", dir, who(level.Owner), since(level.Owner, now))
 	if level.N > 0 {

@@ -49,25 +49,32 @@ func TestGolden(t *testing.T) {
 		l.Reason = l.Err.Error()
 		return l
 	}
+	reader := func(o lock.Owner, s proc.State) lock.Level {
+		return lock.Level{Path: "/d/L0/" + o.ID, Owner: o, State: s, Reason: "it is so"}
+	}
 	dead := level(0, owner, proc.Dead, "no process has this PID")
 
 	for name, c := range map[string]struct {
-		state  lock.State
-		levels []lock.Level
+		state   lock.State
+		levels  []lock.Level
+		readers []lock.Level
+		waiting []lock.Level
 	}{
-		"free":       {lock.Free, nil},
-		"free-left":  {lock.Free, []lock.Level{level(1, owner, proc.Dead, "no process has this PID")}},
-		"held":       {lock.Held, []lock.Level{level(0, owner, proc.Alive, "it holds the kernel's lock on the file")}},
-		"held-bare":  {lock.Held, []lock.Level{level(0, bare, proc.Alive, "the process runs")}},
-		"undated":    {lock.Held, []lock.Level{level(0, undated, proc.Unknown, "it ran on another machine")}},
-		"unknown":    {lock.Held, []lock.Level{level(0, other, proc.Unknown, "it runs in another PID namespace")}},
-		"recovering": {lock.Held, []lock.Level{dead, level(1, other, proc.Alive, "the process runs")}},
-		"stale":      {lock.Stale, []lock.Level{dead, level(1, other, proc.Dead, "no process has this PID"), bad(3)}},
-		"torn":       {lock.Stale, []lock.Level{level(0, lock.Owner{}, proc.Dead, "its record is incomplete")}},
-		"unreadable": {lock.Unreadable, []lock.Level{dead, bad(1)}},
+		"free":         {state: lock.Free, levels: nil},
+		"free-left":    {state: lock.Free, levels: []lock.Level{level(1, owner, proc.Dead, "no process has this PID")}},
+		"held":         {state: lock.Held, levels: []lock.Level{level(0, owner, proc.Alive, "it holds the kernel's lock on the file")}},
+		"held-bare":    {state: lock.Held, levels: []lock.Level{level(0, bare, proc.Alive, "the process runs")}},
+		"undated":      {state: lock.Held, levels: []lock.Level{level(0, undated, proc.Unknown, "it ran on another machine")}},
+		"unknown":      {state: lock.Held, levels: []lock.Level{level(0, other, proc.Unknown, "it runs in another PID namespace")}},
+		"recovering":   {state: lock.Held, levels: []lock.Level{dead, level(1, other, proc.Alive, "the process runs")}},
+		"stale":        {state: lock.Stale, levels: []lock.Level{dead, level(1, other, proc.Dead, "no process has this PID"), bad(3)}},
+		"torn":         {state: lock.Stale, levels: []lock.Level{level(0, lock.Owner{}, proc.Dead, "its record is incomplete")}},
+		"unreadable":   {state: lock.Unreadable, levels: []lock.Level{dead, bad(1)}},
+		"shared":       {state: lock.Shared, readers: []lock.Level{reader(owner, proc.Alive), reader(bare, proc.Dead), reader(other, proc.Unknown)}, waiting: []lock.Level{reader(other, proc.Alive)}},
+		"shared-stale": {state: lock.Stale, readers: []lock.Level{reader(bare, proc.Dead)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := lock.Status{Dir: "/d", Levels: c.levels}
+			s := lock.Status{Dir: "/d", Levels: c.levels, Readers: c.readers, Waiting: c.waiting}
 			got, _ := s.State()
 			require.Equal(t, c.state, got)
 

@@ -9,11 +9,13 @@ import (
 // jsonStatus is the JSON of one directory. Fields may be added, but what is
 // there keeps its name and meaning.
 type jsonStatus struct {
-	Dir    string      `json:"dir"`
-	State  string      `json:"state"`
-	Error  string      `json:"error,omitempty"`
-	Hint   string      `json:"hint,omitempty"`
-	Levels []jsonLevel `json:"levels"`
+	Dir     string      `json:"dir"`
+	State   string      `json:"state"`
+	Error   string      `json:"error,omitempty"`
+	Hint    string      `json:"hint,omitempty"`
+	Levels  []jsonLevel `json:"levels"`
+	Readers []jsonLevel `json:"readers"`
+	Waiting []jsonLevel `json:"waiting"`
 }
 
 type jsonLevel struct {
@@ -43,8 +45,14 @@ type jsonOwner struct {
 
 func toJSON(s lock.Status, now time.Time) jsonStatus {
 	st, _ := s.State()
-	j := jsonStatus{Dir: s.Dir, State: st.String(), Levels: []jsonLevel{}}
-	for _, level := range s.Levels {
+	j := jsonStatus{Dir: s.Dir, State: st.String()}
+	j.Levels, j.Readers, j.Waiting = jsonLevels(s.Levels, now), jsonLevels(s.Readers, now), jsonLevels(s.Waiting, now)
+	return j
+}
+
+func jsonLevels(levels []lock.Level, now time.Time) []jsonLevel {
+	all := []jsonLevel{}
+	for _, level := range levels {
 		l := jsonLevel{Level: level.N, Path: level.Path, State: levelState(level), Reason: level.Reason}
 		if o := level.Owner; o.ID != "" {
 			l.Owner = &jsonOwner{
@@ -54,7 +62,7 @@ func toJSON(s lock.Status, now time.Time) jsonStatus {
 				Start: o.Start, Boot: o.Boot, Namespace: o.Namespace, Witness: o.Witness, Elsewhere: !countsHere(o),
 			}
 		}
-		j.Levels = append(j.Levels, l)
+		all = append(all, l)
 	}
-	return j
+	return all
 }

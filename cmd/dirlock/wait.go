@@ -13,7 +13,7 @@ import (
 
 func newWait() *cobra.Command {
 	var timeout waitTime
-	var quiet bool
+	var quiet, shared bool
 	conflict := exitCode(exitConflict)
 	cmd := &cobra.Command{
 		Use:   "wait [flags] DIR",
@@ -33,18 +33,19 @@ held after the time that -w allows; see "dirlock help exit-status" for others.`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return waitUntilFree(args[0], timeout, int(conflict), quiet)
+			return waitUntilFree(args[0], shared, timeout, int(conflict), quiet)
 		},
 	}
 	flags := cmd.Flags()
 	addName(flags)
 	flags.VarP(&timeout, "wait", "w", "wait for `DURATION` at most: seconds like 2.5, or like 1m30s")
 	flags.VarP(&conflict, "conflict-exit-code", "E", "exit status `N` if the lock is still held")
+	flags.BoolVarP(&shared, "shared", "s", false, "wait until the lock can be shared, as \"dirlock run -s\" does")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "do not say that the lock is held, or waited for")
 	return cmd
 }
 
-func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error {
+func waitUntilFree(dir string, shared bool, timeout waitTime, conflict int, quiet bool) error {
 	signals := catchSignals()
 	start := time.Now()
 	l := newLockOf(dir)
@@ -52,10 +53,10 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	if err != nil {
 		return err
 	}
-	if st, level := s.State(); st != lock.Held {
+	if st, level, held := stateFor(s, shared); !held {
 		return freeOrError(st, level)
 	}
-	if err := refuseNested(l, "it is free when that has ended"); err != nil {
+	if err := (&runFlags{shared: shared}).refuseNested(l, "it is free when that has ended"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -65,7 +66,7 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 		defer cancel()
 	}
 	if timeout.set && timeout.d == 0 {
-		return stillHeld(s, 0, conflict, quiet)
+		return stillHeld(s, shared, 0, conflict, quiet)
 	}
 	type answer struct {
 		lock.Status
@@ -73,7 +74,11 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 	}
 	done := make(chan answer, 1)
 	go func() {
-		s, err := l.WaitFree(ctx)
+		wait := l.WaitFree
+		if shared {
+			wait = l.RWaitFree
+		}
+		s, err := wait(ctx)
 		done <- answer{s, err}
 	}()
 	w := newWaiting(os.Stderr, l.Status, start, quiet)
@@ -82,10 +87,10 @@ func waitUntilFree(dir string, timeout waitTime, conflict int, quiet bool) error
 		select {
 		case a := <-done:
 			w.stop()
-			st, level := a.Status.State()
+			st, level, _ := stateFor(a.Status, shared)
 			switch {
 			case errors.Is(a.err, context.DeadlineExceeded):
-				return stillHeld(a.Status, timeout.d, conflict, quiet)
+				return stillHeld(a.Status, shared, timeout.d, conflict, quiet)
 			case a.err != nil:
 				return a.err
 			}
@@ -110,12 +115,12 @@ func freeOrError(st lock.State, level lock.Level) error {
 }
 
 // stillHeld is what ends dirlock if it has waited long enough, or is not to wait.
-func stillHeld(s lock.Status, waited time.Duration, conflict int, quiet bool) error {
+func stillHeld(s lock.Status, shared bool, waited time.Duration, conflict int, quiet bool) error {
 	if quiet {
 		return exitError{code: conflict}
 	}
 	text := summary(s, time.Now())
-	if st, _ := s.State(); st != lock.Held {
+	if _, _, held := stateFor(s, shared); !held {
 		text = printable(s.Dir) + " was held until just now" // or else we would have it
 	}
 	if waited > 0 {

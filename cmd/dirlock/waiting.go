@@ -33,7 +33,7 @@ func newWaiting(out *os.File, status func() (lock.Status, error), start time.Tim
 		return w
 	}
 	if s, err := status(); err == nil {
-		if st, _ := s.State(); st == lock.Held {
+		if st, _ := s.State(); st == lock.Held || st == lock.Shared {
 			complain("waiting: "+summary(s, time.Now()), "")
 		}
 	}
@@ -78,12 +78,15 @@ func (w *waiting) line(s lock.Status, now time.Time, room int) string {
 	begin := fmt.Sprintf("dirlock: waiting %s for ", now.Sub(w.start).Truncate(time.Second))
 	dir := printable(s.Dir)
 	st, level := s.State()
-	if st != lock.Held {
+	if st != lock.Held && st != lock.Shared {
 		return begin + shorten(dir, room-len(begin))
 	}
 	verb, o := ", held by ", level.Owner
-	if level.N > 0 {
+	switch {
+	case level.N > 0:
 		verb = ", being recovered by "
+	case st == lock.Shared:
+		verb = ", shared by "
 	}
 	for _, end := range []string{
 		verb + who(o) + since(o, now),

@@ -28,8 +28,8 @@ const (
 	levelSub  = 20 // + which one: the level of files in them
 	ownName   = -1 // stands for the name of a file in one of them
 	inBinding = 32 // + k: what a thread watches, if it is the file of binding k
-	newInList = 63 // in a listing: a file that the thread does not know
-	maxInList = 4
+	newInList = 31 // in a listing: a file that the thread does not know
+	maxInList = 5
 )
 
 func subNumber(name string) int8 {
@@ -251,7 +251,7 @@ func (s *solo) answerSub(c *call, r result) bool {
 	switch c.kind {
 	case opListSub:
 		for i := range int(r >> 4 & 7) {
-			e := int(r >> (7 + 6*i) & 63)
+			e := int(r >> (7 + 5*i) & 31)
 			if e == newInList {
 				e = len(s.b)
 				s.b = append(s.b, known{uid: s.fileID(), unread: true, nonce: s.nonce(e), name: idOf(s.nonce(e))})

@@ -192,7 +192,7 @@ func (m *model) stepSub(s *state, t int, o op, how action) (r result, bad *viola
 				th.b[th.nb] = f
 				th.nb++
 			}
-			r |= result(e) << (7 + 6*i)
+			r |= result(e) << (7 + 5*i)
 		}
 		return r, nil, false
 	case opCreateSub:
