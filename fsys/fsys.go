@@ -5,11 +5,13 @@
 // do more: [Opener] (one directory, whatever becomes of its name), [Peeker] (a
 // cheaper look at a file), [Maker] (makes a missing directory), [Witnesser] (the
 // kernel vouches for a living owner), [Inheritor] (shares that with a child
-// process), [Localizer] (whether only this machine can reach the directory, and by
-// which mount), [Watcher] (events instead of polling), [Preparer] (the slow part
-// of a Create ahead of time) and [Sweeper] (removes temporary files of the dead).
-// A store in which files hang on leases has [Swapper], [Remover], [Tokener], [Ender]
-// and [Contexter] as well. A [Wrapper] around a directory keeps its abilities.
+// process), [Placer] (whether the directory's name leads elsewhere by now),
+// [Localizer] (whether only this machine can reach the directory, and by which
+// mount), [Watcher] and [MoveWatcher] (events instead of polling), [Preparer] (the
+// slow part of a Create ahead of time) and [Sweeper] (removes temporary files of
+// the dead). A store in which files hang on leases has [Swapper], [Remover],
+// [Tokener], [Ender] and [Contexter] as well. A [Wrapper] around a directory keeps
+// its abilities.
 //
 // Package osfs is the backend for the real file system, package memfs one in
 // memory for tests. Package aferofs adapts github.com/spf13/afero. Package
@@ -96,8 +98,9 @@ type Dir interface {
 // same file when [Dir.Replace] renames it.
 type File interface {
 	// Intact reports whether name is still this very file and holds what it
-	// was created with. If there is no such file, that is (false, nil). After
-	// Close it fails.
+	// was created with. If there is no such file, or no such directory any more,
+	// that is (false, nil). A file of an [OpenDir] is looked for there, whatever
+	// the name of that is by now. After Close it fails: nobody can tell then.
 	Intact(name string) (bool, error)
 
 	// Close lets go of the file, and with it of the witness (see [Witnesser]).

@@ -62,7 +62,9 @@
 // Nothing keeps other programs from removing the file, or the directory, of a live
 // owner. The owner is told by [DirLock.Lost], a channel, or [DirLock.Held], a
 // context; [WithLock] runs a function with such a context. [DirLock.Check] answers
-// at once. A directory that is moved takes its lock along.
+// at once. If the directory is moved, replaced or mounted over, so that its name
+// leads elsewhere, the lock is lost as well: others that use the name would not
+// meet the holder.
 //
 // # Fencing
 //

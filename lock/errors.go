@@ -13,8 +13,12 @@ var (
 	// ErrLost is returned by Unlock, Check and WithLock, and is the cause of the
 	// context of Held, when this handle did acquire the lock, but the directory
 	// does not hold its record any more: somebody removed, replaced or changed
-	// the file, or removed the directory. Nothing was touched. What the lock
-	// protected may have had two users.
+	// the file, or removed the directory. It is matched, too, when the name of the
+	// directory leads to another one, or to none, as after a move, a mount, or a
+	// link that was made anew; the message says so. It is not if that cannot be
+	// told: because a directory on the way is closed to this process, or because
+	// the process has another root directory than when the handle was made.
+	// Nothing was touched. What the lock protected may have had two users.
 	ErrLost = errors.New("the lock was lost: its file was removed or replaced")
 
 	// ErrNotRecord is matched by a [RecordError] for a level file that no
@@ -49,7 +53,7 @@ type RecordError struct {
 
 // Error names the file and says what to do about it.
 func (e *RecordError) Error() string {
-	advice := "if no program needs this file, remove it"
+	advice := "if no program needs this file, remove it; else give the lock a name of its own: lock.WithName, or --name"
 	if errors.Is(e.Err, ErrVersion) {
 		advice = "use the version of the program that made it"
 	}

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -165,47 +164,6 @@ func TestErrorLost(t *testing.T) {
 	}
 }
 
-// A holder follows its directory when that is moved, and has nothing to do with
-// another one that takes the name.
-func TestFollowsMovedDirectory(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("a directory is not renamed while a file in it is open")
-	}
-	const other = "of somebody else"
-	for name, replace := range map[string]func(t *testing.T, dir string){
-		"nothing": func(*testing.T, string) {},
-		"another": func(t *testing.T, dir string) {
-			require.NoError(t, os.Mkdir(dir, 0o777))
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "L0"), []byte(other), 0o666))
-		},
-		"a copy": func(t *testing.T, dir string) { require.NoError(t, os.CopyFS(dir, os.DirFS(dir+"-moved"))) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "dir")
-			require.NoError(t, os.Mkdir(dir, 0o777))
-			l := lock.New(dir)
-			mustTry(t, l, true)
-			require.NoError(t, os.Rename(dir, dir+"-moved"))
-			replace(t, dir)
-			before := tree(t, filepath.Dir(dir))
-			require.NoError(t, l.Check())
-			mustTry(t, lock.New(dir+"-moved"), false)
-			require.NoError(t, l.Unlock())
-			delete(before, "dir-moved/L0")
-			require.Equal(t, before, tree(t, filepath.Dir(dir)))
-
-			// The next acquisition is of what has the name then.
-			_, err := l.TryLock()
-			switch name {
-			case "nothing":
-				require.ErrorIs(t, err, fs.ErrNotExist)
-			case "another":
-				require.ErrorIs(t, err, lock.ErrNotRecord)
-			}
-		})
-	}
-}
-
 // tree returns the names and contents of all files below a directory.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -266,7 +224,7 @@ func TestRecordError(t *testing.T) {
 	require.ErrorAs(t, err, &r)
 	require.ErrorIs(t, err, lock.ErrNotRecord)
 	require.ErrorIs(t, r.Err, lock.ErrNotRecord)
-	require.Contains(t, err.Error(), r.Path+": not a lock record (if no program needs this file, remove it)")
+	require.Contains(t, err.Error(), r.Path+": not a lock record (if no program needs this file, remove it; else give the lock a name of its own: lock.WithName, or --name)")
 	require.NotContains(t, err.Error(), "secret")
 }
 

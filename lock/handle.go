@@ -49,7 +49,9 @@ type DirLock struct {
 //
 // A handle stands for a name: each TryLock, Lock and Status uses the directory
 // that has the name at that moment. A handle that holds the lock keeps that
-// directory open until Unlock, and follows it when it is moved.
+// directory open until Unlock, which finds it even if it was moved. But others
+// that use the name do not find it there: Check, Lost and Held report that as a
+// loss.
 func New(dir string, opts ...Option) *DirLock {
 	l := &DirLock{options: defaults(), path: dir}
 	for _, opt := range opts {
@@ -190,37 +192,39 @@ func (l *DirLock) tryOnce(ctx context.Context, w want) (*hold, look, []event, er
 //
 // The error matches [ErrNotHeld] if this handle does not hold the lock, or
 // [ErrLost] if the lock was lost meanwhile; nothing was touched then, and the
-// handle holds nothing. After any other error the file may still be there and
+// handle holds nothing. If the directory was moved, and its name leads to none
+// now, Unlock removes the file where it is, and returns nil. After any other error the file may still be there and
 // the handle still holds the lock: Unlock can be called again.
 func (l *DirLock) Unlock() error {
-	h, found, err := l.unlockQuietly()
-	return l.wrap("unlock", l.unlocked(h, found, err))
+	h, lost, err := l.unlockQuietly()
+	return l.wrap("unlock", l.unlocked(h, lost, err))
 }
 
 // unlockQuietly is Unlock without what it has to log. It returns what this
-// handle held, and whether that was still there.
-func (l *DirLock) unlockQuietly() (h *hold, found bool, err error) {
+// handle held, and why that was lost, if it was.
+func (l *DirLock) unlockQuietly() (h *hold, lost, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h = l.held
 	if h == nil {
-		return nil, false, nil
+		return nil, nil, nil
 	}
 	handover.Add(1)
-	if found, err = h.unlock(); err != nil {
-		return h, false, err
+	if lost, err = h.unlock(); err != nil {
+		return h, nil, err
 	}
 	h.left = l.tidy(h)
 	_ = h.dir.Close()
 	l.held, l.turnEnd = nil, l.now()
-	l.over(h, found)
+	l.over(h, lost)
 	l.unwatching.Wait()
-	return h, found, nil
+	return h, lost, nil
 }
 
-// Check looks at the directory and returns nil if this handle holds the lock
-// and the directory still says so. Otherwise the error matches [ErrNotHeld] or
-// [ErrLost], or wraps what the system said. It changes nothing.
+// Check looks at the directory and returns nil if this handle holds the lock,
+// the directory still says so, and the name still leads to that directory.
+// Otherwise the error matches [ErrNotHeld] or [ErrLost], or wraps what the system
+// said. It changes nothing.
 func (l *DirLock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,9 +233,9 @@ func (l *DirLock) Check() error {
 		return l.wrap("check", ErrNotHeld)
 	}
 	for _, h := range holds {
-		ours, err := h.intact()
-		if err == nil && !ours {
-			err = ErrLost
+		place, err := h.place()
+		if err == nil && place != fsys.Here {
+			err = lossOf(place)
 		}
 		if err != nil {
 			return l.wrap("check", err)

@@ -185,6 +185,11 @@ func (h *hold) removeFrom(d fsys.Dir, name string) (found bool, err error) {
 	if err != nil || !ours {
 		return false, err
 	}
+	return h.removeOurs(d, name)
+}
+
+// removeOurs removes a file in a directory that was seen to be ours.
+func (h *hold) removeOurs(d fsys.Dir, name string) (found bool, err error) {
 	err = d.Remove(name)
 	switch {
 	case err == nil:

@@ -25,12 +25,15 @@ const (
 
 // Lost returns a channel that is closed when this handle finds that it has lost
 // the lock that it holds now: its file was removed, replaced or written to, or
-// the directory was removed. On a local file system with events that takes some
-// milliseconds, and two minutes at most if the event gets lost. Otherwise, and with
-// [WithoutEvents], it takes a second at most, or as long as the file system takes
-// to show the change. What the lock protects may have another user by then: stop.
+// the directory was removed, or its name leads to another directory, or to none.
+// On a local file system with events that takes some milliseconds, and two minutes
+// at most if the event gets lost. Otherwise, and with [WithoutEvents], it takes a
+// second at most, or as long as the file system takes to show the change. What the
+// lock protects may have another user by then: stop.
 //
-// A directory that is only moved takes its lock along, and nothing is lost.
+// That the directory itself was moved is an event on Linux only. No system tells
+// when one above it was moved, something was mounted over it, or a link was made to
+// lead elsewhere: that takes up to two minutes. See [ErrLost] for what is no loss.
 //
 // Unlock ends the watch. It closes the channel only if it finds the lock lost. If
 // the handle does not hold the lock, the channel is closed already. A holder that
@@ -42,6 +45,36 @@ func (l *DirLock) Lost() <-chan struct{} {
 		return v.lost
 	}
 	return closed
+}
+
+// lossError is an ErrLost that says what became of the directory.
+type lossError string
+
+func (e lossError) Error() string        { return string(e) }
+func (e lossError) Is(target error) bool { return target == ErrLost }
+
+const (
+	errMoved    lossError = "the lock was lost: the directory was moved, and there is none of its name"
+	errReplaced lossError = "the lock was lost: the directory was replaced, and its name leads to another one"
+)
+
+// lossOf returns the ErrLost of a file that is not here.
+func lossOf(place fsys.Place) error {
+	switch place {
+	case fsys.Moved:
+		return errMoved
+	case fsys.Replaced:
+		return errReplaced
+	}
+	return ErrLost
+}
+
+// lossUnless returns nil if our file was found, and removed.
+func lossUnless(found bool, place fsys.Place) error {
+	if found {
+		return nil
+	}
+	return lossOf(place)
 }
 
 // closed is the channel of a handle that has nothing to lose.
@@ -76,8 +109,10 @@ type guard struct {
 	end   context.CancelFunc
 
 	changed  <-chan struct{} // nil if there were never events
+	moved    <-chan struct{} // the same, of the directory
 	stop     func()
-	watching bool // there are events
+	stopMove func()
+	watching bool // there are events of the file
 	said     bool // why there are none
 }
 
@@ -107,7 +142,7 @@ func (l *DirLock) watchOver() *vigil {
 }
 
 func (l *DirLock) watchHold(h *hold) {
-	h.guard = &guard{DirLock: l, h: h, vigil: l.vigil, stop: func() {}}
+	h.guard = &guard{DirLock: l, h: h, vigil: l.vigil, stop: func() {}, stopMove: func() {}}
 	h.guard.ctx, h.guard.end = context.WithCancel(l.vigil.ctx)
 	go h.guard.run()
 	if fsys.EndOf(h.file) != nil {
@@ -125,13 +160,13 @@ func (l *DirLock) addReader(h *hold) {
 
 // over ends the watch over what was released, or found lost, and tells why. The
 // mutex is held.
-func (l *DirLock) over(h *hold, found bool) {
+func (l *DirLock) over(h *hold, lost error) {
 	if h.guard != nil {
 		h.guard.end()
 	}
 	switch {
-	case !found:
-		l.vigil.over(l, ErrLost)
+	case lost != nil:
+		l.vigil.over(l, lost)
 	case len(l.holdings()) == 0:
 		l.vigil.over(l, ErrNotHeld)
 	}
@@ -152,7 +187,7 @@ func (v *vigil) over(l *DirLock, why error) {
 
 // run checks the lock until it is lost or released.
 func (g *guard) run() {
-	defer func() { g.stop() }()
+	defer func() { g.stop(); g.stopMove() }()
 	for again := true; ; {
 		// The watch first: what happened before it began is not among its events.
 		if again || !g.watching {
@@ -165,6 +200,8 @@ func (g *guard) run() {
 		select {
 		case <-g.changed:
 			again = true // a watch may end with what it has told
+		case <-g.moved:
+			again = false
 		case <-beat.C:
 			again = false
 		case <-g.ctx.Done():
@@ -177,6 +214,11 @@ func (g *guard) run() {
 // stays: it may still tell of the file, in a directory that was moved.
 func (g *guard) watch() {
 	err := errors.New("events are switched off")
+	if g.events && g.moved == nil { // where it cannot be watched, the beat tells
+		if moved, stop, err := fsys.WatchMove(g.h.dir); err == nil {
+			g.moved, g.stopMove = moved, stop
+		}
+	}
 	if g.events {
 		var changed <-chan struct{}
 		var stop func()
@@ -201,16 +243,16 @@ func (g *guard) holds() bool {
 		g.mu.Unlock()
 		return false
 	}
-	ours, err := g.h.intact()
+	place, err := g.h.place()
 	if errors.Is(err, os.ErrProcessDone) { // a test has killed its invented process
 		g.vigil.over(g.DirLock, err)
 	}
-	if ours || err != nil {
+	if place == fsys.Here || err != nil {
 		g.mu.Unlock()
 		return g.ctx.Err() == nil
 	}
 	g.h.lossLogged = true
-	g.vigil.over(g.DirLock, ErrLost)
+	g.vigil.over(g.DirLock, lossOf(place))
 	g.mu.Unlock()
 	g.emit(g.event(slog.LevelError, "lost", g.h.owner))
 	return false

@@ -34,6 +34,7 @@ var (
 	_ fsys.Nester    = prefixed{}
 	_ fsys.OpenDir   = prefixedOpen{}
 	_ fsys.Inheritor = prefixedFile{}
+	_ fsys.Placer    = prefixedFile{}
 	_ fsys.Prepared  = prefixedPrepared{}
 )
 
@@ -143,6 +144,11 @@ func (f prefixedFile) Token() (uint64, bool) { return fsys.Token(f.File) }
 
 // Ended implements [fsys.Ender].
 func (f prefixedFile) Ended() <-chan struct{} { return fsys.EndOf(f.File) }
+
+// Place implements [fsys.Placer].
+func (f prefixedFile) Place(name string) (fsys.Place, error) {
+	return fsys.PlaceOf(f.File, f.prefix+name)
+}
 
 // Dup implements [fsys.Inheritor].
 func (f prefixedFile) Dup() (*os.File, error) { return fsys.Dup(f.File) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/proc"
 )
 
@@ -221,13 +222,20 @@ func (v *visit) sweep(top int, stale []look) {
 	}
 }
 
-// unlock removes L0 if it is still ours, and tells whether it was. Then it lets
-// go of the file.
-func (h *hold) unlock() (found bool, err error) {
-	found, err = h.remove(0)
+// unlock removes L0 if it is still ours, and its directory's name leads to no
+// other one. If not, lost says why. Then it lets go of the file.
+func (h *hold) unlock() (lost, err error) {
+	name, place := levelName(0), fsys.Gone
+	found, err := fsys.Remove(h.file, name)
+	if errors.Is(err, errors.ErrUnsupported) {
+		place, err = h.place()
+		if err == nil && (place == fsys.Here || place == fsys.Moved) {
+			found, err = h.removeOurs(h.dir, name)
+		}
+	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	h.letGo()
-	return found, nil
+	return lossUnless(found, place), nil
 }

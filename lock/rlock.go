@@ -38,27 +38,27 @@ func (l *DirLock) RLockContext(ctx context.Context) error {
 // last. Any goroutine may call it. The error matches [ErrNotHeld] if there is none,
 // or [ErrLost] if it was lost; otherwise it is as for [DirLock.Unlock].
 func (l *DirLock) RUnlock() error {
-	h, found, err := l.runlockQuietly()
-	return l.wrap("runlock", l.unlocked(h, found, err))
+	h, lost, err := l.runlockQuietly()
+	return l.wrap("runlock", l.unlocked(h, lost, err))
 }
 
-func (l *DirLock) runlockQuietly() (h *hold, found bool, err error) {
+func (l *DirLock) runlockQuietly() (h *hold, lost, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := len(l.readers) - 1
 	if last < 0 {
-		return nil, false, nil
+		return nil, nil, nil
 	}
 	h = l.readers[last]
 	handover.Add(1)
-	if found, err = h.unlockShared(); err != nil {
-		return h, false, err
+	if lost, err = h.unlockShared(); err != nil {
+		return h, nil, err
 	}
 	l.readers[last] = nil
 	l.readers = l.readers[:last]
-	l.over(h, found)
+	l.over(h, lost)
 	l.unwatching.Wait()
-	return h, found, nil
+	return h, lost, nil
 }
 
 // RLocker returns the same lock for reading only: its TryLock, Lock and Unlock are
@@ -99,7 +99,7 @@ func (l *DirLock) newest() *hold {
 }
 
 // unlocked says what became of an Unlock, and logs it.
-func (l *DirLock) unlocked(h *hold, found bool, err error) error {
+func (l *DirLock) unlocked(h *hold, lost, err error) error {
 	if h != nil && h.left != nil {
 		l.emit(mishap(slog.LevelWarn, leftFiles, h.left))
 	}
@@ -108,11 +108,11 @@ func (l *DirLock) unlocked(h *hold, found bool, err error) error {
 		return ErrNotHeld
 	case err != nil:
 		return err
-	case !found:
+	case lost != nil:
 		if !h.lossLogged {
 			l.emit(l.event(slog.LevelError, "lost", h.owner))
 		}
-		return ErrLost
+		return lost
 	}
 	l.emit(l.event(slog.LevelDebug, "released", h.owner))
 	return nil

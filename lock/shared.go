@@ -269,39 +269,39 @@ func (l *DirLock) pathOf(r look) string {
 	return l.levelPath(r.level)
 }
 
-// intact tells whether what we hold is still there.
-func (h *hold) intact() (bool, error) {
+// place tells where what we hold is.
+func (h *hold) place() (fsys.Place, error) {
 	if h.sub == nil {
-		return h.file.Intact(levelName(0))
+		return fsys.PlaceOf(h.file, levelName(0))
 	}
 	named, err := h.sub.Named()
 	if err != nil || !named {
-		return false, err
+		return fsys.Gone, err
 	}
-	return h.file.Intact(h.owner.ID)
+	return fsys.PlaceOf(h.file, h.owner.ID)
 }
 
-// unlockShared removes our file if it is still ours, and tells whether it was.
-// Then it lets go of the file, and removes the directory of the readers if nobody
-// else is in it.
-func (h *hold) unlockShared() (found bool, err error) {
-	named, err := h.sub.Named()
-	if named && err == nil {
-		found, err = h.removeFrom(h.sub, h.owner.ID)
+// unlockShared removes our file as unlock does. Then it lets go of the file, and
+// removes the directory of the readers if nobody else is in it.
+func (h *hold) unlockShared() (lost, err error) {
+	place, err := h.place()
+	found := false
+	if err == nil && (place == fsys.Here || place == fsys.Moved) {
+		found, err = h.removeOurs(h.sub, h.owner.ID)
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	h.letGo()
 	_ = h.sub.Close()
 	if found {
 		_ = fsys.RemoveDir(h.dir, readersName)
 	}
-	if h.recovered {
+	if found && h.recovered {
 		h.left = fsys.Sweep(h.dir)
 	}
 	_ = h.dir.Close()
-	return found, nil
+	return lossUnless(found, place), nil
 }
 
 // watch watches what we hold.

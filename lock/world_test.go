@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 	"github.com/dirlock/dirlock/proc"
 	"github.com/dirlock/dirlock/proc/proctest"
 )
-
-// dirPath is the directory of a world.
-var dirPath = filepath.FromSlash("/dir")
 
 // world is a disk and a machine with processes, all in memory, and notes what
 // handles do there. Unless options say otherwise files have no witness.
@@ -102,8 +98,6 @@ func (p probing) Probe(id proc.Identity) (proc.State, string) {
 	}
 	return p.Table.Probe(id)
 }
-
-func at(name string) string { return filepath.Join(dirPath, name) }
 
 // put puts a file there, as any program could.
 func (w *world) put(name, data string) { w.Put(at(name), []byte(data)) }
@@ -197,17 +191,3 @@ func ahead(name string, n int, f func()) func(memfs.Op) error {
 		return nil
 	}
 }
-
-// failing has all operations of these names fail.
-func failing(names ...string) func(memfs.Op) error {
-	return func(op memfs.Op) error {
-		for _, name := range names {
-			if op.String() == name || op.Name == name {
-				return errInjected
-			}
-		}
-		return nil
-	}
-}
-
-var errInjected = errors.New("injected")

@@ -121,8 +121,9 @@ or tell those programs to leave the files alone:
 A copy of the file locks nothing: its owner has no lock of the kernel on it. The
 next one who wants the lock of the copy takes it.
 
-If the file is removed or replaced, the lock is lost. dirlock notices, at once as
-a rule, and ends its command (see --on-lost of "dirlock run").`
+If the file is removed or replaced, or the directory is moved, the lock is lost.
+dirlock notices, at once as a rule, and ends its command (see --on-lost of
+"dirlock run").`
 
 const helpJSON = `"dirlock status --json" prints one line for each directory, with an object:
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/require"
@@ -778,13 +779,13 @@ func TestBrokenLinks(t *testing.T) {
 	require.Len(t, strings.Split(err.Error(), "\n"), 1)
 }
 
-// An open directory that finds itself by its name again is none.
-func TestBrokenOpen(t *testing.T) {
+// checkOpen runs the suite on a disk with other open directories.
+func checkOpen(wrap func(fsys.FS) fsys.FS) error {
 	var disk *memfs.Disk
-	err := fsystest.Check(fsystest.Backend{
+	return fsystest.Check(fsystest.Backend{
 		New: func() (fsys.FS, string) {
 			disk = memfs.New("/dir")
-			return reopenFS{disk}, "/dir"
+			return wrap(disk), "/dir"
 		},
 		Foreign: func(kind fsystest.Kind, dir, name string) error {
 			switch path := dir + "/" + name; kind {
@@ -797,10 +798,88 @@ func TestBrokenOpen(t *testing.T) {
 			}
 			return nil
 		},
+		Patience: time.Second,
 	})
+}
+
+// An open directory that finds itself by its name again is none.
+func TestBrokenOpen(t *testing.T) {
+	err := checkOpen(func(f fsys.FS) fsys.FS { return reopenFS{f} })
 	require.ErrorContains(t, err, "open directory: Read in the open directory, which was moved")
 	require.Len(t, strings.Split(err.Error(), "\n"), 1)
 }
+
+// A file that does not ask for its place, and a watch that tells nothing.
+func TestBrokenPlace(t *testing.T) {
+	for want, bend := range map[string]openFS{
+		"open directory: Place: here, <nil>; want moved": {place: func(fsys.File) (fsys.Place, error) { return fsys.Here, nil }},
+		"open directory: Place: gone, <nil>; want replaced": {place: func(f fsys.File) (fsys.Place, error) {
+			p, err := fsys.PlaceOf(f, "L0")
+			if p == fsys.Replaced {
+				p = fsys.Gone
+			}
+			return p, err
+		}},
+		"open directory: no event in 1s after WatchMove": {watch: func() (<-chan struct{}, func(), error) { return nil, func() {}, nil }},
+	} {
+		err := checkOpen(func(f fsys.FS) fsys.FS { bend.FS = f; return bend })
+		require.ErrorContains(t, err, want)
+		require.Len(t, strings.Split(err.Error(), "\n"), 1)
+	}
+}
+
+// openFS has open directories of its own.
+type openFS struct {
+	fsys.FS
+	place func(fsys.File) (fsys.Place, error)
+	watch func() (<-chan struct{}, func(), error)
+}
+
+func (f openFS) Dir(name string) (fsys.Dir, error) {
+	d, err := f.FS.Dir(name)
+	return bentDir{d, f}, err
+}
+
+type bentDir struct {
+	fsys.Dir
+	bend openFS
+}
+
+func (d bentDir) Unwrap() fsys.Dir { return d.Dir }
+
+func (d bentDir) Open() (fsys.OpenDir, error) {
+	o, err := fsys.Open(d.Dir)
+	return bentOpen{bentDir{o, d.bend}, o}, err
+}
+
+type bentOpen struct {
+	bentDir
+	open fsys.OpenDir
+}
+
+func (d bentOpen) Close() error { return d.open.Close() }
+
+func (d bentOpen) Create(name string, data []byte) (fsys.File, error) {
+	f, err := d.Dir.Create(name, data)
+	if err == nil && d.bend.place != nil {
+		f = bentFile{f, d.bend}
+	}
+	return f, err
+}
+
+func (d bentOpen) WatchMove() (<-chan struct{}, func(), error) {
+	if d.bend.watch != nil {
+		return d.bend.watch()
+	}
+	return fsys.WatchMove(d.Dir)
+}
+
+type bentFile struct {
+	fsys.File
+	bend openFS
+}
+
+func (f bentFile) Place(string) (fsys.Place, error) { return f.bend.place(f.File) }
 
 type reopenFS struct{ fsys.FS }
 
@@ -814,6 +893,14 @@ type reopenDir struct{ fsys.Dir }
 func (d reopenDir) Unwrap() fsys.Dir            { return d.Dir }
 func (d reopenDir) Open() (fsys.OpenDir, error) { return d, nil }
 func (d reopenDir) Close() error                { return nil }
+
+func (d reopenDir) Create(name string, data []byte) (fsys.File, error) {
+	f, err := d.Dir.Create(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ fsys.File }{f}, nil // no Placer
+}
 
 // followFS follows symbolic links.
 type followFS struct{ fsys.FS }

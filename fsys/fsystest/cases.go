@@ -873,10 +873,7 @@ func openDirectory(w *suite) error {
 	if err != nil {
 		return errors.Join(err, o.Close())
 	}
-	err = w.Foreign(Moved, w.dir, "sub")
-	if err == nil {
-		err = w.Foreign(Directory, w.dir, "sub")
-	}
+	err = w.moves(o, f)
 	if err == nil {
 		err = movedAway(o, named, f)
 	}
@@ -884,6 +881,45 @@ func openDirectory(w *suite) error {
 		err = errSkip
 	}
 	return errors.Join(err, f.Close(), o.Close())
+}
+
+// moves moves the open directory away, and makes another one of the name.
+func (w *suite) moves(o fsys.Dir, f fsys.File) error {
+	if err := w.place(f, fsys.Here); err != nil {
+		return err
+	}
+	moved, stop, err := fsys.WatchMove(o)
+	watches := err == nil
+	if err == nil {
+		defer stop()
+	} else if !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("WatchMove: %w", err)
+	}
+	if err := w.Foreign(Moved, w.dir, "sub"); err != nil {
+		return err
+	}
+	if watches {
+		if err := w.await(moved, "WatchMove, and a move"); err != nil {
+			return err
+		}
+	}
+	if err := w.place(f, fsys.Moved); err != nil {
+		return err
+	}
+	if err := w.Foreign(Directory, w.dir, "sub"); err != nil {
+		return err
+	}
+	return w.place(f, fsys.Replaced)
+}
+
+// place checks what L0 says of its place, if it is a Placer.
+func (w *suite) place(f fsys.File, want fsys.Place) error {
+	if p, ok := f.(fsys.Placer); ok {
+		if place, err := p.Place("L0"); err != nil || place != want {
+			return fmt.Errorf("Place: %v, %v; want %v", place, err, want)
+		}
+	}
+	return nil
 }
 
 // movedAway checks that an open directory and its file are where they were, and

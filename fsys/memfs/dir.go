@@ -34,26 +34,29 @@ type named struct{ dir }
 type opened struct{ dir }
 
 var (
-	_ fsys.Opener    = named{}
-	_ fsys.Maker     = named{}
-	_ fsys.Witnesser = named{}
-	_ fsys.Localizer = named{}
-	_ fsys.Watcher   = named{}
-	_ fsys.Preparer  = named{}
-	_ fsys.OpenDir   = opened{}
-	_ fsys.Witnesser = opened{}
-	_ fsys.Localizer = opened{}
-	_ fsys.Watcher   = opened{}
-	_ fsys.Preparer  = opened{}
-	_ fsys.Swapper   = named{}
-	_ fsys.Swapper   = opened{}
-	_ fsys.Remover   = (*file)(nil)
-	_ fsys.Tokener   = (*file)(nil)
-	_ fsys.Ender     = (*file)(nil)
-	_ fsys.FS        = (*Disk)(nil)
-	_ fsys.FS        = view{}
-	_ fsys.File      = (*file)(nil)
-	_ fsys.Prepared  = (*prepared)(nil)
+	_ fsys.Opener      = named{}
+	_ fsys.Maker       = named{}
+	_ fsys.Witnesser   = named{}
+	_ fsys.Localizer   = named{}
+	_ fsys.Watcher     = named{}
+	_ fsys.Preparer    = named{}
+	_ fsys.OpenDir     = opened{}
+	_ fsys.MoveWatcher = named{}
+	_ fsys.MoveWatcher = opened{}
+	_ fsys.Placer      = (*file)(nil)
+	_ fsys.Witnesser   = opened{}
+	_ fsys.Localizer   = opened{}
+	_ fsys.Watcher     = opened{}
+	_ fsys.Preparer    = opened{}
+	_ fsys.Swapper     = named{}
+	_ fsys.Swapper     = opened{}
+	_ fsys.Remover     = (*file)(nil)
+	_ fsys.Tokener     = (*file)(nil)
+	_ fsys.Ender       = (*file)(nil)
+	_ fsys.FS          = (*Disk)(nil)
+	_ fsys.FS          = view{}
+	_ fsys.File        = (*file)(nil)
+	_ fsys.Prepared    = (*prepared)(nil)
 )
 
 // Path returns the path by which the directory was found, even if it has been

@@ -72,6 +72,29 @@ func (f *file) Intact(name string) (ok bool, err error) {
 	return ok && err == nil, err
 }
 
+// Place implements [fsys.Placer].
+func (f *file) Place(name string) (place fsys.Place, err error) {
+	ok, err := f.Intact(name)
+	if f.dir.open == nil || err != nil {
+		if ok {
+			place = fsys.Here
+		}
+		return place, err
+	}
+	f.dir.disk.files.mu.Lock()
+	defer f.dir.disk.files.mu.Unlock()
+	named, err := f.dir.disk.files.findDir(f.dir.path)
+	switch {
+	case err == nil && named != f.dir.open.node:
+		return fsys.Replaced, nil
+	case !ok:
+		return fsys.Gone, nil
+	case err != nil:
+		return fsys.Moved, nil
+	}
+	return fsys.Here, nil
+}
+
 // Close implements [fsys.File]. Even if it fails it lets go, as close(2) does.
 func (f *file) Close() error {
 	done, err := f.dir.begin(Op{Name: "close", Dir: f.dir.Path()})
@@ -104,6 +127,21 @@ type watch struct {
 
 // Watch implements [fsys.Watcher].
 func (d dir) Watch(name string) (changed <-chan struct{}, stop func(), err error) {
+	return d.watch(name, func(n *node) (*node, error) {
+		if !valid(name) {
+			return nil, fs.ErrInvalid
+		}
+		return n.entries[name], nil
+	})
+}
+
+// WatchMove implements [fsys.MoveWatcher].
+func (d dir) WatchMove() (moved <-chan struct{}, stop func(), err error) {
+	return d.watch(".", func(n *node) (*node, error) { return n, nil })
+}
+
+// watch watches a file of any kind, which it finds by the directory's.
+func (d dir) watch(name string, find func(n *node) (*node, error)) (changed <-chan struct{}, stop func(), err error) {
 	w := &watch{c: make(chan struct{}, 1)}
 	var file *node
 	files := d.disk.files
@@ -114,15 +152,16 @@ func (d dir) Watch(name string) (changed <-chan struct{}, stop func(), err error
 		delete(files.open, w)
 	}
 	err = d.do(Op{Name: "watch", File: name}, func(n *node, c *config) error {
+		found, err := find(n)
 		switch {
-		case !valid(name):
-			return fs.ErrInvalid
+		case err != nil:
+			return err
 		case c.noEvents:
 			return errors.ErrUnsupported
-		case n.entries[name] == nil:
+		case found == nil:
 			return fs.ErrNotExist
 		}
-		w.conf, file = c, n.entries[name]
+		w.conf, file = c, found
 		file.watches = append(file.watches, w)
 		files.open[w] = d.view
 		return nil

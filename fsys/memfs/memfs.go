@@ -119,7 +119,7 @@ type Op struct {
 	Process proc.Table
 	// Name is that of the method, in lower case: "create" (for CreateIn, too),
 	// "read", "replace", "remove", "list", "open", "witnesses", "locate", "watch",
-	// "prepare", "intact", "mkdir", "rmdir", "named", "swap", "remove if" (that of a
+	// "prepare", "intact" (for Place, too), "mkdir", "rmdir", "named", "swap", "remove if" (that of a
 	// File) or "close". In the middle of a Read, "witness"
 	// comes between the data and the question for the file's witness; if that
 	// fails, the answer is [fsys.NoWitness].
@@ -127,7 +127,7 @@ type Op struct {
 	// Dir is the path of the directory.
 	Dir string
 	// File is the name, or the prefix, that the operation is about: "." if it is
-	// the directory itself that is opened or closed, and empty if a file is closed,
+	// the directory itself that is opened, watched or closed, and empty if a file is closed,
 	// or a directory and those above it are made.
 	File string
 	// To is the name that a file is renamed to.

@@ -411,3 +411,42 @@ func TestEvents(t *testing.T) {
 	stop()
 	require.Empty(t, changed)
 }
+
+// A file that was made in an open directory tells where the name leads by now.
+func TestPlace(t *testing.T) {
+	disk := memfs.New(dir)
+	o, err := fsys.Open(byName(t, disk, dir))
+	require.NoError(t, err)
+	f := create(t, o, "L0", "x")
+	want := func(want fsys.Place) {
+		t.Helper()
+		place, err := fsys.PlaceOf(f, "L0")
+		require.NoError(t, err)
+		require.Equal(t, want.String(), place.String())
+	}
+	want(fsys.Here)
+	disk.MountOver(dir)
+	want(fsys.Replaced)
+	disk.Unmount(dir)
+	disk.Move(dir, "/moved")
+	want(fsys.Moved)
+	disk.Symlink("/moved", dir)
+	want(fsys.Here)
+	disk.Remove(dir)
+	disk.Mkdir(dir)
+	want(fsys.Replaced)
+	disk.Remove("/moved/L0")
+	want(fsys.Replaced)
+	disk.Remove(dir)
+	want(fsys.Gone)
+	require.NoError(t, f.Close())
+	_, err = fsys.PlaceOf(f, "L0")
+	require.ErrorIs(t, err, fs.ErrClosed)
+
+	// One that was made by the name is looked for by the name.
+	disk.Mkdir(dir)
+	f = create(t, byName(t, disk, dir), "L0", "x")
+	want(fsys.Here)
+	disk.Move(dir, "/away")
+	want(fsys.Gone)
+}

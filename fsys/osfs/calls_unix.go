@@ -23,7 +23,10 @@ func uninterrupted(call func() error) error {
 
 // handle is the descriptor of an open directory. It may be one that can only be
 // used to find what is in the directory.
-type handle struct{ fd int }
+type handle struct {
+	fd    int
+	named *named // by which it was found
+}
 
 func (h handle) close() error { return closeFD(h.fd) }
 

@@ -90,24 +90,29 @@ func (f *osFile) statAndShare() error {
 func (f *osFile) intactIn(d *dir, name string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var st unix.Stat_t
 	if f.closed {
 		return false, fs.ErrClosed
 	}
 	known, err := d.fresh()
-	var st unix.Stat_t
 	if err == nil {
 		err = fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
+	return f.intact(d, name, known, &st, err)
+}
+
+// intact is intactIn for what the system has said of the name.
+func (f *osFile) intact(d *dir, name string, known *facts, st *unix.Stat_t, err error) (bool, error) {
 	switch {
 	case isGone(err):
 		return false, nil
 	case err != nil:
 		return false, err
-	case !isRegular(&st) || int64(st.Size) != int64(len(f.data)):
+	case !isRegular(st) || int64(st.Size) != int64(len(f.data)):
 		return false, nil
 	case f.fd < 0:
 		return f.sameData(d, name, known)
-	case idOf(&st) != f.id:
+	case idOf(st) != f.id:
 		return false, nil
 	}
 	var buf [fsys.MaxData]byte

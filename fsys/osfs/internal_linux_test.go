@@ -268,9 +268,8 @@ func TestWatcherIsClosed(t *testing.T) {
 	watcher := events.watcher
 	events.mu.Unlock()
 	if watcher != nil {
-		require.Empty(t, watcher.WatchList())
-		for range watcher.Events { // until it is closed
-		}
+		require.Zero(t, kernelWatches(t))
+		<-watcher.done
 	}
 	_, stop, err := fsys.Watch(d, "L0")
 	require.NoError(t, err)
@@ -305,6 +304,41 @@ func TestNextFileTakesTheWatch(t *testing.T) {
 		require.Zero(t, kernelWatches(t))
 		require.NoError(t, errors.Join(first.Close(), second.Close()))
 	}
+}
+
+// The number of a directory that is gone is used again, before the watch of the
+// first one has ended: who watches the new one must get a watch of it.
+func TestNextDirectoryOfThatNumber(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	require.NoError(t, os.Mkdir(path, 0o755))
+	d, err := New().Dir(path)
+	require.NoError(t, err)
+	first, stop, err := fsys.WatchMove(d)
+	require.NoError(t, err)
+	defer stop()
+	require.Equal(t, 1, kernelWatches(t))
+
+	// The kernel ends the watch of what is gone, and says so in a while.
+	events.mu.Lock()
+	for _, number := range events.watcher.byName {
+		_, err := unix.InotifyRmWatch(events.watcher.fd, uint32(number))
+		require.NoError(t, err)
+	}
+	second := newWaiter(path)
+	for w := range events.waiters {
+		second.dir, second.look = w.dir, w.look
+	}
+	err = events.watch(second)
+	watches := kernelWatches(t)
+	events.waiters[second] = struct{}{}
+	events.mu.Unlock()
+	defer events.remove(second)
+	require.NoError(t, err)
+	require.Equal(t, 1, watches)
+	require.NoError(t, os.Rename(path, path+"-moved"))
+	<-second.changed
+	<-first
+	require.Equal(t, 1, kernelWatches(t))
 }
 
 // kernelWatches counts what /proc/self/fdinfo shows of inotify (see

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,22 @@ type named struct {
 	relative string
 	from     fileID
 	lost     bool // path does not lead there: something is mounted over it, or there is none
+
+	root fileID // the root directory from which path led
+	last atomic.Pointer[filePath]
+}
+
+// filePath is the path of a file.
+type filePath struct{ name, path string }
+
+// pathOf returns the path of a file. The same one is asked for again and again.
+func (n *named) pathOf(name string) string {
+	p := n.last.Load()
+	if p == nil || p.name != name {
+		p = &filePath{name, n.prefix + name}
+		n.last.Store(p)
+	}
+	return p.path
 }
 
 var (
@@ -39,6 +56,7 @@ var (
 	_ fsys.Localizer = (*named)(nil)
 	_ fsys.Watcher   = (*named)(nil)
 	_ fsys.Sweeper   = (*named)(nil)
+	_ fsys.Placer    = (*osFile)(nil)
 )
 
 func newDir(name string) (fsys.Dir, error) {
@@ -55,7 +73,25 @@ func newDir(name string) (fsys.Dir, error) {
 		}
 	}
 	n.prefix = withSeparator(n.path)
+	n.root, _ = rootID()
 	return n, nil
+}
+
+// sub stands for a directory in the one that has the name.
+func (n *named) sub(name string) *named {
+	s := &named{path: n.prefix + name, from: n.from, lost: n.lost, root: n.root}
+	s.prefix = withSeparator(s.path)
+	if n.relative != "" {
+		s.relative = withSeparator(n.relative) + name
+	}
+	return s
+}
+
+// rootID tells which root directory this process has.
+func rootID() (fileID, error) {
+	var st unix.Stat_t
+	err := fstatat(unix.AT_FDCWD, "/", &st, 0)
+	return idOf(&st), err
 }
 
 // Open opens the directory by its absolute path. If that does not lead there, a
@@ -79,7 +115,7 @@ func (n *named) open() (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dir{path: n.path, prefix: n.prefix, handle: handle{fd}, memory: &n.memory}, nil
+	return &dir{path: n.path, prefix: n.prefix, handle: handle{fd, n}, memory: &n.memory}, nil
 }
 
 // in does an operation in the directory that has the name now.
@@ -111,7 +147,7 @@ func (n *named) Read(name string) (fsys.Snapshot, error) {
 
 // Peek goes by the path, and opens no directory.
 func (n *named) Peek(name string) (fsys.Snapshot, error) {
-	path := n.prefix + name
+	path := n.pathOf(name)
 	if !validName(name) {
 		return fsys.Snapshot{}, pathError("peek", path, fs.ErrInvalid)
 	}
@@ -177,4 +213,9 @@ func (f *namedFile) Intact(name string) (bool, error) {
 		return false, nil
 	}
 	return ok, err
+}
+
+// Place is Intact: the file is where its directory's name leads, or nowhere.
+func (f *namedFile) Place(name string) (fsys.Place, error) {
+	return fsys.PlaceOf(struct{ fsys.File }{f}, name)
 }

@@ -8,11 +8,11 @@
 // paths lead where they lead every other program. [fsys.Open] opens it once. All
 // operations of what it returns act on that directory:
 //
-//   - It is moved: they follow it.
+//   - It is moved: they follow it. [fsys.PlaceOf] says so for a file in it.
 //   - It is removed: there is nothing in it any more, and nothing can be made in
 //     it, although another directory may have the name.
 //   - Something is mounted over it: they go on below the mount. The name leads to
-//     what was mounted.
+//     what was mounted, and PlaceOf says so.
 //
 // An open directory costs one descriptor until it is closed. It is not inherited
 // by programs that the process starts. On Linux it takes no permission to read
@@ -53,9 +53,10 @@ const TempPrefix = ".dirlock-"
 // New returns the real file system. All values are equal.
 //
 // A directory is also an [fsys.Maker], [fsys.Witnesser], [fsys.Localizer],
-// [fsys.Watcher], [fsys.Sweeper] and [fsys.Nester]; on Unix an [fsys.Opener] and [fsys.Peeker],
-// and its files are [fsys.Inheritor]s; on Linux it is an [fsys.Preparer]. What a
-// file system can do is found out when it is first needed. A directory remembers
+// [fsys.Watcher], [fsys.Sweeper] and [fsys.Nester]; on Unix an [fsys.Opener] and
+// [fsys.Peeker], and its files are [fsys.Inheritor]s and, if it is open,
+// [fsys.Placer]s; on Linux it is an [fsys.Preparer] and an [fsys.MoveWatcher]. What
+// a file system can do is found out when it is first needed. A directory remembers
 // it for as long as its name leads to that file system.
 func New() fsys.FS { return osFS{} }
 

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	"github.com/dirlock/dirlock/fsys"
@@ -57,6 +56,7 @@ func (d *dir) watch(name string) (changed <-chan struct{}, stop func(), err erro
 // waiter is one call of Watch.
 type waiter struct {
 	path    string                 // of the file
+	dir     string                 // a name for the directory that it waits for, not a file
 	look    func() (fileID, error) // says which file is to be watched
 	changed chan struct{}          // of capacity 1: one "look again" stands for any number
 	target  *target                // nil once what it watched is gone
@@ -93,7 +93,8 @@ func (w *waiter) wake() {
 // files and not names, so waiters for two names of one file share it.
 type target struct {
 	key     fileID // which file it is
-	path    string // the name that it was found by
+	name    string // by which the watcher knows it: the path that it was found by, but for a directory
+	dir     bool   // it is a directory: only its moves count, and its watch stays
 	waiters map[*waiter]struct{}
 }
 
@@ -102,11 +103,11 @@ var events watches
 
 type watches struct {
 	mu      sync.Mutex
-	watcher *fsnotify.Watcher // nil when nobody has waited for a while
-	idle    *time.Timer       // closes it; nil while somebody waits
+	watcher *watcher    // nil when nobody has waited for a while
+	idle    *time.Timer // closes it; nil while somebody waits
 	waiters map[*waiter]struct{}
 	byKey   map[fileID]*target
-	byPath  map[string]*target
+	byName  map[string]*target
 }
 
 func (ws *watches) add(w *waiter) error {
@@ -138,26 +139,18 @@ func (ws *watches) remove(w *waiter) {
 }
 
 func (ws *watches) open() error {
-	watcher, err := fsnotify.NewWatcher()
+	watcher, err := newWatcher()
 	if err != nil {
 		return err
 	}
 	ws.watcher = watcher
 	ws.waiters = map[*waiter]struct{}{}
 	ws.byKey = map[fileID]*target{}
-	ws.byPath = map[string]*target{}
-	// Two goroutines, because the watcher can hold a lock of its own while it
-	// delivers an error, and handling an event may wait for that lock.
-	go func() {
-		for e := range watcher.Events {
-			ws.handle(watcher, e)
-		}
-	}()
-	go func() {
-		for range watcher.Errors {
-			ws.startOver(watcher)
-		}
-	}()
+	ws.byName = map[string]*target{}
+	watcher.run(
+		func(c change) { ws.handle(watcher, c) },
+		func() { ws.startOver(watcher) },
+	)
 	return nil
 }
 
@@ -184,7 +177,7 @@ func (ws *watches) forget(w *waiter) {
 const linger = 100 * time.Millisecond
 
 // close closes the watcher unless somebody waits.
-func (ws *watches) close(watcher *fsnotify.Watcher) {
+func (ws *watches) close(watcher *watcher) {
 	ws.mu.Lock()
 	idle := ws.watcher == watcher && len(ws.waiters) == 0
 	if idle {
@@ -192,20 +185,23 @@ func (ws *watches) close(watcher *fsnotify.Watcher) {
 	}
 	ws.mu.Unlock()
 	if idle {
-		watcher.Close()
+		watcher.close()
 	}
 }
 
 // drop ends a watch. That it has ended already is no error.
 func (ws *watches) drop(t *target) {
-	_ = ws.watcher.Remove(t.path)
+	ws.watcher.remove(t.name)
 	delete(ws.byKey, t.key)
-	delete(ws.byPath, t.path)
+	delete(ws.byName, t.name)
 }
 
 // watchTries bounds how often a file that others keep replacing is looked at
 // anew. After that the waiter is told to look itself.
 const watchTries = 10
+
+// errWatched: the path leads to a file that is watched by another name.
+var errWatched = errors.New("watched already")
 
 // watch finds the target for a waiter, or makes one.
 func (ws *watches) watch(w *waiter) error {
@@ -215,18 +211,33 @@ func (ws *watches) watch(w *waiter) error {
 			return err
 		}
 		t := ws.byKey[key]
+		if t != nil && t.dir {
+			// A directory that is gone may have had the number, and no event has
+			// told yet: then this one gets a watch.
+			if err := ws.watcher.add(t.name, w.path, moveEvents); err != nil && err != errWatched {
+				return err
+			}
+		}
 		if t == nil {
+			t = &target{key: key, name: w.path, waiters: map[*waiter]struct{}{}}
+			events := uint32(fileEvents)
+			if w.dir != "" {
+				t.name, t.dir, events = w.dir, true, moveEvents
+			}
 			// The name may have stood for another file until now. The watcher
 			// knows its watches by name, and must forget that one first.
-			if old := ws.byPath[w.path]; old != nil {
+			if old := ws.byName[t.name]; old != nil {
 				defer ws.again(old)
 				ws.drop(old)
 			}
-			if err := ws.watcher.Add(w.path); err != nil {
+			err := ws.watcher.add(t.name, w.path, events)
+			if err == errWatched && tries < watchTries {
+				continue
+			}
+			if err != nil {
 				return err
 			}
-			t = &target{key: key, path: w.path, waiters: map[*waiter]struct{}{}}
-			ws.byKey[key], ws.byPath[w.path] = t, t
+			ws.byKey[key], ws.byName[t.name] = t, t
 		}
 		// What is watched may be a file that came after look did. If it
 		// went before the watch began, no event will tell.
@@ -259,39 +270,57 @@ func (ws *watches) again(t *target) {
 // handle is called for each event. On Linux the removal of a file that its
 // owner has still open is a mere change of its attributes, so that every kind
 // of event is a reason to look.
-func (ws *watches) handle(watcher *fsnotify.Watcher, e fsnotify.Event) {
+func (ws *watches) handle(watcher *watcher, c change) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.watcher != watcher {
 		return
 	}
-	t := ws.byPath[e.Name]
+	name, last := watcher.what(c)
+	t := ws.byName[name]
 	if t == nil {
 		return
 	}
-	if e.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
-		ws.drop(t) // The watcher has forgotten it, too.
+	switch {
+	case t.dir && last:
+		ws.drop(t)
+		for w := range t.waiters {
+			w.target = nil
+			w.wake()
+		}
+	case last || c.renamed() && !t.dir:
+		ws.drop(t) // The watcher may have forgotten it, too.
 		ws.again(t)
-		return
+	default:
+		t.wake()
 	}
+}
+
+func (t *target) wake() {
 	for w := range t.waiters {
 		w.wake()
 	}
 }
 
 // startOver is called when events were lost.
-func (ws *watches) startOver(watcher *fsnotify.Watcher) {
+func (ws *watches) startOver(watcher *watcher) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.watcher != watcher {
 		return
 	}
-	targets := ws.byKey
-	for _, t := range targets {
-		_ = ws.watcher.Remove(t.path)
+	var files []*target
+	for _, t := range ws.byName {
+		if t.dir { // its watch goes on
+			t.wake()
+			continue
+		}
+		files = append(files, t)
 	}
-	ws.byKey, ws.byPath = map[fileID]*target{}, map[string]*target{}
-	for _, t := range targets {
+	for _, t := range files {
+		ws.drop(t)
+	}
+	for _, t := range files {
 		ws.again(t)
 	}
 }
