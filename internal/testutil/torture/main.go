@@ -6,7 +6,9 @@
 //
 //	go run ./internal/testutil/torture -dir D -procs 8 -for 60s -kill-every 5ms
 //
-// It ends with status 1 if anything was found. Linux only.
+// With -held 20 it tortures lock.Held instead: see held.go.
+//
+// It ends with status 1 if anything was found. Linux only, but for -held.
 package main
 
 import (
@@ -28,10 +30,15 @@ func main() {
 	flag.DurationVar(&c.KillEvery, "kill-every", 5*time.Millisecond, "how often to kill a process, at least 1ms")
 	flag.BoolVar(&c.Broken, "broken", false, "use a process table that calls everybody dead, to see the oracle at work")
 	flag.BoolVar(&c.Temps, "temps", false, "the file system has no unnamed files: the dead may leave temporary ones until the next recovery")
+	holders := flag.Int("held", 0, "torture lock.Held instead, with that `number` of holders")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "torture: unexpected arguments")
 		os.Exit(2)
+	}
+	if *holders > 0 {
+		tortureHeld(HeldConfig{Holders: *holders, For: c.For, Loss: 2})
+		return
 	}
 	r, err := Run(c)
 	if err != nil {
@@ -41,5 +48,24 @@ func main() {
 	fmt.Print(r)
 	if !r.OK() {
 		os.Exit(1)
+	}
+}
+
+func tortureHeld(c HeldConfig) {
+	dir, err := os.MkdirTemp("", "dirlock-torture-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		var r *HeldReport
+		if r, err = RunHeld(dir, c); r != nil {
+			fmt.Print(r)
+			if err == nil && len(r.Problems) > 0 {
+				os.RemoveAll(dir)
+				os.Exit(1)
+			}
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(2)
 	}
 }
