@@ -66,7 +66,7 @@ func outcome(err error) (code int, text, hint string) {
 		}
 		return exitUsage, usage.Error(), usage.hint
 	case errors.As(err, &record):
-		hint = "if no program needs this file, remove it"
+		hint = "if no program needs this file, remove it; else give the lock a name of its own: --name"
 		if errors.Is(err, lock.ErrVersion) {
 			hint = "use the version of the program that made it"
 		}
