@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/internal/testutil/explore"
 	"github.com/dirlock/dirlock/lock"
 	"github.com/dirlock/dirlock/proc"
@@ -109,6 +110,72 @@ func rounds(n int) *explore.Program {
 		}
 	}}
 }
+
+// named is a round of a lock that has a name. The explorer sees its files without
+// the prefix, and whatever it does to a file of another name is wrong: so no lock of
+// this directory notices another one (see TestNamesShareNoFile).
+var namedTwice = &explore.Program{Name: "named", Run: func(p *explore.Proc) {
+	l := lock.New("dir", lock.WithName("gc"), lock.WithFS(ownFS{p.FS(), p}), lock.WithProcesses(p.Table()), lock.WithClock(p.Now), lock.WithRand(p.Rand()))
+	lock.SetExplored(l, attempts, p.Pause, false, p.Holds)
+	for left := 1; left >= 0; left-- {
+		if tryLock(p, l, left) {
+			unlock(p, l, left)
+		}
+	}
+}}
+
+type ownFS struct {
+	fsys.FS
+	p *explore.Proc
+}
+
+func (f ownFS) Dir(name string) (fsys.Dir, error) {
+	d, err := f.FS.Dir(name)
+	return ownDir{d, f.p}, err
+}
+
+type ownDir struct {
+	fsys.Dir
+	p *explore.Proc
+}
+
+// own takes the prefix from a name.
+func (d ownDir) own(name string) string {
+	level, ok := strings.CutPrefix(name, "gc.")
+	if !ok {
+		d.p.Wrong("the lock gc touches %s", name)
+	}
+	return level
+}
+
+func (d ownDir) Unwrap() fsys.Dir { return d.Dir }
+
+func (d ownDir) Create(name string, data []byte) (fsys.File, error) {
+	f, err := d.Dir.Create(d.own(name), data)
+	return ownFile{f, d}, err
+}
+
+func (d ownDir) Read(name string) (fsys.Snapshot, error) { return d.Dir.Read(d.own(name)) }
+func (d ownDir) Remove(name string) error                { return d.Dir.Remove(d.own(name)) }
+
+func (d ownDir) Replace(oldname, newname string) error {
+	return d.Dir.Replace(d.own(oldname), d.own(newname))
+}
+
+func (d ownDir) List(prefix string) ([]string, error) {
+	names, err := d.Dir.List(d.own(prefix))
+	for i := range names {
+		names[i] = "gc." + names[i]
+	}
+	return names, err
+}
+
+type ownFile struct {
+	fsys.File
+	d ownDir
+}
+
+func (f ownFile) Intact(name string) (bool, error) { return f.File.Intact(f.d.own(name)) }
 
 var (
 	once  = rounds(1)
@@ -300,6 +367,10 @@ func searches() []search {
 		{Config: explore.Config{Name: "5x1", Procs: alike(5, once), Deaths: 3, Start: empty}},
 		{Config: explore.Config{Name: "3x2-held", Rules: held, Procs: alike(3, twice), Deaths: 2, Start: stacks("-S", 2)}},
 
+		// A lock with a name, beside others.
+		{Config: explore.Config{Name: "named", Procs: alike(2, namedTwice), Deaths: 2, Start: stacks("-ST", 1)}},
+		{Config: explore.Config{Name: "named-no-replace", Rules: noReplace, Procs: alike(3, namedTwice), Deaths: 1, Start: []string{"-", "S"}}},
+
 		// Some create L0 before they look.
 		{Config: explore.Config{Name: "3x2-eager", Procs: alike(3, eager), Deaths: 2, Start: stacks("-STF", 1)}},
 		{eager: true, Config: explore.Config{Name: "2x2-eager-faults", Rules: faults, Procs: []explore.Process{process(eager), process(twice)}, Deaths: 1, Start: stacks("-ST", 1)}},
@@ -468,6 +539,22 @@ func page(t *testing.T, tr *explore.Trace, title string, intro template.HTML) {
 func lessGC(t *testing.T) {
 	before := debug.SetGCPercent(400)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
+}
+
+// A lock with a name does what the lock without does, step by step: with what the
+// searches "named" and TestNamesShareNoFile hold, the locks of one directory are
+// independent.
+func TestNamesChangeNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("as TestExplore")
+	}
+	run := func(prog *explore.Program) [4]int {
+		r := explore.Explore(&explore.Config{Name: prog.Name, Procs: alike(2, prog), Lone: once, Deaths: 2, Start: stacks("-ST", 1)})
+		require.Nil(t, r.Violation)
+		require.True(t, r.Complete)
+		return [4]int{r.States, r.Steps, r.Depth, r.Quiescent}
+	}
+	require.Equal(t, run(twice), run(namedTwice))
 }
 
 func TestExplore(t *testing.T) {

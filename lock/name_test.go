@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -240,6 +241,41 @@ func TestNameBesideData(t *testing.T) {
 			require.NoError(t, os.RemoveAll(l0))
 		})
 	}
+}
+
+// No two locks of a directory have a file in common: the name of a level file tells
+// whose it is, whatever names there are.
+func TestNamesShareNoFile(t *testing.T) {
+	names := []string{""}
+	const letters = "a0l-_"
+	for _, dot := range []string{"", "."} {
+		for _, a := range letters {
+			names = append(names, dot+string(a))
+			for _, b := range letters {
+				names = append(names, dot+string(a)+string(b))
+			}
+		}
+	}
+	owners := map[string]string{}
+	for _, name := range names {
+		disk := memfs.New(dirPath)
+		p := proctest.NewFake().Start("a")
+		l := lock.New(dirPath, lock.WithName(name), lock.WithFS(disk.As(p)), lock.WithProcesses(p))
+		if l.Lock() != nil { // it is no name
+			continue
+		}
+		for _, file := range disk.Names(dirPath) {
+			base, ok := strings.CutSuffix(file, "L0")
+			require.True(t, ok, file)
+			for level := range 20 {
+				file := base + "L" + strconv.Itoa(level)
+				other, taken := owners[file]
+				require.False(t, taken, "%s is of %q and %q", file, other, name)
+				owners[file] = name
+			}
+		}
+	}
+	require.Greater(t, len(owners), 20*20)
 }
 
 // A lock touches no file but its own, whatever it does: those of other names
