@@ -228,7 +228,7 @@ func (h *hold) unlock() (lost, err error) {
 	name, place := levelName(0), fsys.Gone
 	found, err := fsys.Remove(h.file, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		place, err = h.place()
+		place, err = fsys.PlaceOf(h.file, name)
 		if err == nil && (place == fsys.Here || place == fsys.Moved) {
 			found, err = h.removeOurs(h.dir, name)
 		}
