@@ -70,7 +70,7 @@ func tryLock(p *explore.Proc, l *lock.DirLock, left int) bool {
 
 // unlock is Unlock by the holder, again if it failed.
 func unlock(p *explore.Proc, l *lock.DirLock, left int) {
-	if lock.SweepsNotes(l) {
+	if lock.Tidies(l) {
 		left |= 1 << 8 // which it remembers
 	}
 	for range 3 {

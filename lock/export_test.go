@@ -47,8 +47,9 @@ func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool, holds f
 // deaths.
 func SetWithoutNotes(l *DirLock) { l.withoutNotes = true }
 
-// SweepsNotes tells whether the next Unlock removes notes of deaths.
-func SweepsNotes(l *DirLock) bool { return l.held != nil && l.held.recovered && l.held.notes }
+// Tidies tells whether the next Unlock lists the directory, for what the dead have
+// left.
+func Tidies(l *DirLock) bool { return l.held != nil && l.held.recovered && !l.held.owner.Local }
 
 // Row returns which row of the truth table in docs/liveness.md decided the state
 // of a level.

@@ -72,6 +72,22 @@ func TestNoteOfAnotherOwner(t *testing.T) {
 	mustTry(t, l, true)
 }
 
+// A note of an earlier owner goes, even if another file is at that level just then.
+func TestNoteBesideAnotherFile(t *testing.T) {
+	w, a, b := twoMachines(t)
+	mustTry(t, w.handleOf(b.Start("b2")), false)
+	l := w.handleOf(a.Start("a2"))
+	mustTry(t, l, true)
+	w.before = func(op memfs.Op) error {
+		if op.Name == "list" {
+			w.put("L1", w.record(w.live))
+		}
+		return nil
+	}
+	require.NoError(t, l.Unlock())
+	require.Equal(t, []string{"L1"}, w.names())
+}
+
 // A note is in no way of a lock: whatever it is, and whoever cannot make it.
 func TestNoteThatIsNone(t *testing.T) {
 	w, a, b := twoMachines(t)

@@ -343,6 +343,7 @@ func (m *model) start(dir string) *state {
 			continue
 		case StartNote:
 			s.note[l] = noteOfNone
+			continue
 		case StartEmpty, StartReader, StartClaim:
 			s.startSub(l, c)
 			continue
