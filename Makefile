@@ -91,8 +91,18 @@ filesystems: ## check the file systems that can be mounted here (root; 3 minutes
 
 .PHONY: vms
 vms: ## try NFS, power cuts and more in virtual machines (Debian; VMS="-run contention" for a part)
-	scripts/apt vms
+	scripts/apt vms processors
 	$(GO) run ./internal/testutil/vms $(VMS)
+
+.PHONY: vms-fetch
+vms-fetch:
+	scripts/apt vms
+	$(GO) run ./internal/testutil/vms -fetch
+
+# What CI does of it, in less than eight minutes.
+.PHONY: vms-short
+vms-short: ## the part of vms that CI runs: verdicts on NFS, contention, ten power cuts
+	$(GO) run ./internal/testutil/vms -run verdicts,contention,power -quick -torture 20s -cycles 10 -limit 20m
 
 .PHONY: explore
 explore: ## search more interleavings, exhaustively (minutes)

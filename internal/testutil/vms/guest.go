@@ -39,6 +39,7 @@ type machine struct {
 	disks   []string
 	args    []string // more of qemu
 	append  string   // more of the kernel's command line
+	resumes bool     // from a snapshot: it does not say that it is up
 }
 
 // qemus are the programs and options by architecture. There is no KVM where this
@@ -58,7 +59,7 @@ var qemus = map[string]struct {
 }
 
 // bootTime is how long a guest may take to start, under emulation.
-const bootTime = 3 * time.Minute
+const bootTime = 6 * time.Minute
 
 // start boots a guest. It has ended when the context is done.
 func (m machine) start(ctx context.Context, dir string) (*guest, error) {
@@ -106,7 +107,7 @@ func (m machine) start(ctx context.Context, dir string) (*guest, error) {
 		_ = g.cmd.Wait()
 		close(g.ended)
 	}()
-	if err := g.connect(ctx, shell); err != nil {
+	if err := g.connect(ctx, shell, !m.resumes); err != nil {
 		g.kill()
 		said, _ := os.ReadFile(out.Name())
 		logged, _ := os.ReadFile(filepath.Join(dir, m.name+".log"))
@@ -116,7 +117,7 @@ func (m machine) start(ctx context.Context, dir string) (*guest, error) {
 }
 
 // connect waits until the guest says that it is up. The connection stays.
-func (g *guest) connect(ctx context.Context, socket string) (err error) {
+func (g *guest) connect(ctx context.Context, socket string, greets bool) (err error) {
 	end := time.Now().Add(bootTime)
 	for {
 		g.conn, err = net.Dial("unix", socket)
@@ -136,7 +137,9 @@ func (g *guest) connect(ctx context.Context, socket string) (err error) {
 	}
 	_ = g.conn.SetDeadline(end)
 	g.answer = bufio.NewReader(g.conn)
-	_, err = g.answer.ReadString('\n')
+	if greets {
+		_, err = g.answer.ReadString('\n')
+	}
 	return err
 }
 

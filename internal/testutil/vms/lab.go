@@ -18,6 +18,8 @@ type labOptions struct {
 	torture time.Duration
 	cycles  int
 	quick   bool
+
+	patience time.Duration
 }
 
 // lab is what the scenarios have in common.

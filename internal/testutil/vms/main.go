@@ -31,7 +31,9 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`directory` for logs and disks, kept (default: a temporary one)")
 	flag.DurationVar(&o.torture, "torture", time.Minute, "how long each contention takes")
 	flag.IntVar(&o.cycles, "cycles", 30, "how many power cuts")
+	flag.DurationVar(&o.patience, "patience", 15*time.Minute, "how long the tests of one package may take in a guest")
 	flag.BoolVar(&o.quick, "quick", false, "only NFSv4.2 and 3")
+	fetch := flag.Bool("fetch", false, "only get the packages for NFS and power cuts, and build")
 	limit := flag.Duration("limit", 90*time.Minute, "how long all of it may take")
 	flag.Parse()
 
@@ -39,7 +41,11 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	if err := run(ctx, o, strings.Split(*names, ",")); err != nil {
+	wanted := strings.Split(*names, ",")
+	if *fetch {
+		wanted = []string{"fetch"}
+	}
+	if err := run(ctx, o, wanted); err != nil {
 		fmt.Fprintln(os.Stderr, "vms:", err)
 		os.Exit(1)
 	}
@@ -50,13 +56,21 @@ func main() {
 type scenario struct {
 	name string
 	run  func(*lab)
+	nfs  bool // with the server and its clients, which may be there already
 }
 
 var scenarios = []scenario{
-	{"verdicts", (*lab).nfsVerdicts},
-	{"crashes", (*lab).nfsCrashes},
-	{"contention", (*lab).nfsContention},
-	{"power", (*lab).power},
+	{"fetch", (*lab).fetch, false},
+	{"verdicts", (*lab).nfsVerdicts, true},
+	{"crashes", (*lab).nfsCrashes, true},
+	{"contention", (*lab).nfsContention, true},
+	{"power", (*lab).power, false},
+	{"shares", (*lab).shares, false},
+	{"snapshot", (*lab).snapshot, false},
+	{"user", (*lab).emulators, false},
+	{"kernels", (*lab).kernels, false},
+	{"s390x", (*lab).bigEndian, false},
+	{"386", (*lab).intel32, false},
 }
 
 func scenarioNames() (names []string) {
@@ -64,6 +78,13 @@ func scenarioNames() (names []string) {
 		names = append(names, s.name)
 	}
 	return names
+}
+
+// fetch gets all that NFS and power cuts need, and starts no guest.
+func (l *lab) fetch() {
+	l.nfsInitrd()
+	l.powerInitrd()
+	l.report("packages and programs", true, "kernel %s", l.kernel.version)
 }
 
 func run(ctx context.Context, o labOptions, names []string) (err error) {
@@ -83,8 +104,13 @@ func run(ctx context.Context, o labOptions, names []string) (err error) {
 		}
 		start := time.Now()
 		l.section = s.name
-		err = errors.Join(err, l.guarded(s.run))
-		l.downAll()
+		if !s.nfs {
+			l.downAll()
+		}
+		failed := l.guarded(s.run)
+		if err = errors.Join(err, failed); failed != nil {
+			l.downAll()
+		}
 		fmt.Printf("=== %s: %v\n", s.name, time.Since(start).Round(time.Second))
 	}
 	fmt.Print(l.table())

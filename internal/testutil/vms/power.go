@@ -32,14 +32,22 @@ type cuts struct {
 	problems           []string
 }
 
+// diskModules are for the disks, in the order in which they are loaded.
+var diskModules = []string{
+	"crc32c_intel", "crc32c_generic", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859-1",
+	"ext4", "xfs", "btrfs", "vfat", "exfat",
+}
+
+func (l *lab) powerInitrd() string {
+	return l.initrdWith("power", func(r *initrd) error {
+		return r.addModules(l.ctx, l.kernel, diskModules...)
+	})
+}
+
 // power cuts the power of a machine while directories on its disks are locked and
 // unlocked, and looks what stands there and what the next TryLock says.
 func (l *lab) power() {
-	image := l.initrdWith("power", func(r *initrd) error {
-		return r.addModules(l.ctx, l.kernel, "xfs", "btrfs", "vfat", "exfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859-1", "crc32c_generic", "crc32c_intel")
-	})
-	m := machine{name: "p", initrd: image, memory: 320,
-		modules: []string{"crc32c_intel", "crc32c_generic", "xfs", "btrfs", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859-1", "vfat", "exfat"}}
+	m := machine{name: "p", initrd: l.powerInitrd(), memory: 320, modules: diskModules}
 	for _, k := range diskKinds {
 		m.disks = append(m.disks, l.disk("power-"+k.name, k.size, k.mkfs[0], k.mkfs[1:]...))
 	}

@@ -92,17 +92,23 @@ type started struct {
 }
 
 // torture keeps some workers running, and kills one now and then: mostly the one
-// that is inside, if it is ours.
+// that is inside, if it is ours. DRIVERS are commands of other drivers, separated by
+// semicolons, that are the workers in turn.
 func torture(dir, address string, d time.Duration, procs int, every time.Duration) {
 	host, err := os.Hostname()
 	fail(err)
 	o := dial(address)
 	t := &tally{n: map[string]int{}}
+	programs := []string{os.Args[0]}
+	if s := os.Getenv("DRIVERS"); s != "" {
+		programs = strings.Split(s, ";")
+	}
 	number := 0
 	start := func() *started {
 		number++
 		w := &started{id: fmt.Sprintf("%s/%d", host, number), ended: make(chan struct{})}
-		w.cmd = exec.Command(os.Args[0], "worker", dir, address, w.id)
+		program := strings.Fields(programs[number%len(programs)])
+		w.cmd = exec.Command(program[0], append(program[1:], "worker", dir, address, w.id)...)
 		out, err := w.cmd.StdoutPipe()
 		fail(err)
 		w.cmd.Stderr = os.Stderr
