@@ -124,9 +124,13 @@ func (l *lab) emulators() {
 	root, err := l.main.unpack(l.ctx, "qemu-user", "qemu-user-static")
 	check(err, "qemu-user-static")
 	drivers := []string{filepath.Join(l.bins, "amd64", "driver")}
-	for goarch, name := range map[string]string{"arm64": "aarch64", "riscv64": "riscv64", "s390x": "s390x", "386": "i386"} {
+	for goarch, emulator := range map[string]string{"arm64": "qemu-aarch64-static", "riscv64": "qemu-riscv64-static", "s390x": "qemu-s390x-static", "386": ""} {
 		check(l.build(goarch, "driver", "build", module+"/internal/testutil/vms/driver"), "build")
-		drivers = append(drivers, filepath.Join(root, "usr/bin/qemu-"+name+"-static")+" "+filepath.Join(l.bins, goarch, "driver"))
+		program := filepath.Join(l.bins, goarch, "driver")
+		if emulator != "" { // this processor can do the other itself
+			program = filepath.Join(root, "usr/bin", emulator) + " " + program
+		}
+		drivers = append(drivers, program)
 	}
 	place := filepath.Join(l.dir, "user")
 	check(os.MkdirAll(place, 0o755), "directory")

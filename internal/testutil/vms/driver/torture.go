@@ -116,7 +116,10 @@ func torture(dir, address string, d time.Duration, procs int, every time.Duratio
 		go func() {
 			defer close(w.ended)
 			t.read(w.id, out)
-			_ = w.cmd.Wait()
+			if err := w.cmd.Wait(); err != nil && w.cmd.ProcessState.Exited() {
+				fmt.Println(w.id, "wrong", "has ended:", err)
+				dial(address).ask("dead " + w.id)
+			}
 		}()
 		return w
 	}
