@@ -166,6 +166,9 @@ func (l *lab) reportFree(name string, s *guest, clients []*guest) {
 		}
 	}
 	l.report(name+": free again", ok, "%s", saw)
+	// What is above a free L0 goes with the next recovery.
+	clients[0].hold().kill()
+	clients[0].sh("driver try " + dir)
 	left := s.names()
 	l.report(name+": nothing left", left == "", "before: %s; after: %s", before, left)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,6 +147,18 @@ func (l *lab) emulators() {
 	l.mixed("bindfs, without a witness", view, drivers)
 }
 
+// diesHolding has a process of this machine acquire the lock, and kills it.
+func (l *lab) diesHolding(driver, place string) {
+	cmd := exec.CommandContext(l.ctx, driver, "hold", place)
+	out, err := cmd.StdoutPipe()
+	check(err, "hold")
+	check(cmd.Start(), "hold")
+	_, err = bufio.NewReader(out).ReadString('\n')
+	check(err, "hold")
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
 // mixed runs contention among programs of several processors on this machine.
 func (l *lab) mixed(name, place string, drivers []string) {
 	driver := filepath.Join(l.bins, "amd64", "driver")
@@ -165,6 +178,8 @@ func (l *lab) mixed(name, place string, drivers []string) {
 	wrong := strings.Count(string(out), " error ") + strings.Count(string(out), " wrong ")
 	l.report(name, err == nil && wrong == 0 && !strings.Contains(stat, "violations") && strings.Contains(stat, "acquired"),
 		"%d errors: %s; %s", wrong, strings.TrimSpace(string(out)), strings.TrimSpace(stat))
+	// What is above a free L0 goes with the next recovery.
+	l.diesHolding(driver, place)
 	got, err := output(l.ctx, "", driver, "try", place)
 	left, _ := os.ReadDir(place)
 	l.report(name+": free again, and nothing left", err == nil && len(left) == 0, "%s %v %v", strings.TrimSpace(got), err, left)
