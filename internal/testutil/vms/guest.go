@@ -199,7 +199,7 @@ func (g *guest) kill() {
 func (g *guest) monitor(command string) string {
 	c, err := net.Dial("unix", filepath.Join(g.dir, g.name+".mon"))
 	check(err, "monitor of %s", g.name)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	prompt := func() string {

@@ -117,7 +117,7 @@ func (r *initrd) addLibraries(root, path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_INTERP {
 			continue
@@ -211,7 +211,7 @@ func writeEntry(w *bufio.Writer, n int, name string, f file) {
 	default:
 		mode |= 0o100000
 	}
-	fmt.Fprintf(w, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+	_, _ = fmt.Fprintf(w, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
 		n, mode, 0, 0, 1, 0, len(f.data), 0, 0, 0, 0, len(name)+1, 0)
 	_, _ = w.WriteString(name + "\x00")
 	pad(w, 110+len(name)+1)

@@ -14,7 +14,7 @@ func (l *lab) nfsInitrd() string {
 		if err != nil {
 			return err
 		}
-		for _, p := range []string{"mount.nfs", "rpcbind", "rpc.statd", "sm-notify", "exportfs", "rpc.nfsd", "rpc.mountd", "nfsdcld"} {
+		for _, p := range []string{"mount.nfs", "rpcbind", "rpc.statd", "sm-notify", "exportfs", "rpc.nfsd", "rpc.mountd", "nfsdcld"} { //nolint:misspell // exportfs
 			found, _ := filepath.Glob(filepath.Join(root, "sbin", p))
 			more, _ := filepath.Glob(filepath.Join(root, "usr/sbin", p))
 			if found = append(found, more...); len(found) == 0 {
@@ -146,7 +146,7 @@ func (l *lab) contend(name string, s *guest, clients []*guest, d time.Duration) 
 		}
 	}
 	stat := s.sh("driver ask 127.0.0.1:7000 stat; cat /tmp/oracle.log")
-	l.report(name+": contention", wrong == 0 && !strings.Contains(stat, "violations") && strings.Contains(stat, "acquired by a"),
+	l.report(name+": contention", wrong == 0 && !strings.Contains(stat, "violations") && strings.Contains(stat, "acquired by"),
 		"%d errors in %v: %s", wrong, d, stat)
 	l.reportFree(name, s, clients)
 }

@@ -65,8 +65,10 @@ func (l *lab) testsIn(name, arch string, a *archive, k *kernel) {
 	}
 	image := filepath.Join(l.dir, name+".initrd")
 	check(r.write(image), "initrd")
-	g := l.up(machine{name: "t", arch: arch, kernel: k.image, initrd: image, memory: 1024, modules: lists[5:],
-		disks: []string{l.disk("tests-"+name, "256M", "mkfs.ext4", "-q")}})
+	g := l.up(machine{
+		name: "t", arch: arch, kernel: k.image, initrd: image, memory: 1024, modules: lists[5:],
+		disks: []string{l.disk("tests-"+name, "256M", "mkfs.ext4", "-q")},
+	})
 	g.sh("mkdir -p /ext4; mount -t ext4 /dev/vda /ext4 && mkdir -p /ext4/tmp")
 	for _, p := range tested {
 		start := time.Now()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -54,10 +55,10 @@ func serveOracle(address string) error {
 			return err
 		}
 		go func() {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			for sc := bufio.NewScanner(c); sc.Scan(); {
 				verb, who, _ := strings.Cut(sc.Text(), " ")
-				fmt.Fprintln(c, o.answer(verb, who))
+				_, _ = fmt.Fprintln(c, o.answer(verb, who))
 			}
 		}()
 	}
@@ -164,7 +165,7 @@ func (c *client) ask(line string) string {
 	_, err := fmt.Fprintln(c.conn, line)
 	fail(err)
 	if !c.sc.Scan() {
-		fail(fmt.Errorf("the oracle is gone: %v", c.sc.Err()))
+		fail(errors.Join(errors.New("the oracle is gone"), c.sc.Err()))
 	}
 	return c.sc.Text()
 }
