@@ -58,20 +58,34 @@ type watch struct {
 
 // begin returns when the server has begun to watch.
 func (w *watch) begin(ctx context.Context) (clientv3.WatchChan, error) {
-	// A member without a leader ends the watch, instead of keeping quiet.
-	events := w.dir.client.Watch(clientv3.WithRequireLeader(w.ctx), w.key, clientv3.WithCreatedNotify())
-	select {
-	case resp, ok := <-events:
-		switch {
-		case !ok:
-			return nil, fsys.ErrUnavailable
-		case resp.Err() != nil:
-			return nil, resp.Err()
+	attempt, cancel := context.WithCancel(w.ctx)
+	context.AfterFunc(w.ctx, cancel)
+	began := make(chan begun, 1)
+	go func() {
+		// It waits for the server, whatever ctx is. A member without a leader ends
+		// the watch, instead of keeping quiet.
+		b := begun{events: w.dir.client.Watch(clientv3.WithRequireLeader(attempt), w.key, clientv3.WithCreatedNotify())}
+		resp, ok := <-b.events
+		if b.err = resp.Err(); !ok {
+			b.err = fsys.ErrUnavailable
 		}
-		return events, nil
+		began <- b
+	}()
+	select {
+	case b := <-began:
+		if b.err != nil {
+			cancel()
+		}
+		return b.events, b.err
 	case <-ctx.Done():
+		cancel()
 		return nil, ctx.Err()
 	}
+}
+
+type begun struct {
+	events clientv3.WatchChan
+	err    error
 }
 
 // run passes events on. If the watch ends, another one begins.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,10 @@ type Server struct {
 
 	dir     string
 	address string
+	peer    string // of a cluster
+	members string
+	name    string
+	running *embed.Etcd
 	start   func(s *Server) (stop func())
 	stop    func()
 }
@@ -81,15 +86,53 @@ func (s *Server) End() {
 	}
 }
 
+// Cluster starts so many embedded servers, which are one cluster.
+func Cluster(t testing.TB, n int) []*Server {
+	t.Helper()
+	var all []*Server
+	var members []string
+	for i := range n {
+		s := &Server{dir: t.TempDir(), address: freePort(t), peer: freePort(t), name: fmt.Sprint("m", i)}
+		s.Endpoint = "http://" + s.address
+		s.start = func(s *Server) func() { return s.embed(t) }
+		members = append(members, s.name+"=http://"+s.peer)
+		all = append(all, s)
+	}
+	var wg sync.WaitGroup
+	for _, s := range all {
+		s.members = strings.Join(members, ",")
+		wg.Go(s.Begin)
+	}
+	wg.Wait()
+	t.Cleanup(func() {
+		for _, s := range all {
+			s.End()
+		}
+	})
+	return all
+}
+
+// ID is that of the member.
+func (s *Server) ID() uint64 { return uint64(s.running.Server.MemberID()) }
+
+// IsLeader tells whether the member is the leader now.
+func (s *Server) IsLeader() bool { return s.running.Server.Leader() == s.running.Server.MemberID() }
+
 func urls(address string) []url.URL { return []url.URL{{Scheme: "http", Host: address}} }
 
 func (s *Server) embed(t testing.TB) (stop func()) {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
-	client, peer := urls(s.address), urls(freePort(t))
+	if s.peer == "" {
+		s.peer = freePort(t)
+	}
+	client, peer := urls(s.address), urls(s.peer)
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = client, client
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = peer, peer
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	if s.members != "" {
+		cfg.Name, cfg.InitialCluster = s.name, s.members
+	}
 	cfg.UnsafeNoFsync = true
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	e, err := embed.StartEtcd(cfg)
@@ -100,7 +143,7 @@ func (s *Server) embed(t testing.TB) (stop func()) {
 		e.Close()
 		t.Fatal("the embedded etcd does not begin")
 	}
-	s.Version = version.Version
+	s.Version, s.running = version.Version, e
 	return e.Close
 }
 
@@ -149,10 +192,10 @@ func freePort(t testing.TB) string {
 // Client returns a client of the server.
 func (s *Server) Client(t testing.TB) *clientv3.Client { return Client(t, s.Endpoint) }
 
-// Client returns a client of an endpoint, and closes it when the test has ended.
-func Client(t testing.TB, endpoint string) *clientv3.Client {
+// Client returns a client of endpoints, and closes it when the test has ended.
+func Client(t testing.TB, endpoints ...string) *clientv3.Client {
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{endpoint}, Logger: zap.NewNop(),
+		Endpoints: endpoints, Logger: zap.NewNop(),
 		DialKeepAliveTime: time.Second, DialKeepAliveTimeout: time.Second,
 	})
 	require.NoError(t, err)
