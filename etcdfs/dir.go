@@ -130,9 +130,14 @@ func (d *dir) put(op, name string, data []byte, revision uint64) (fsys.File, err
 // putWith asks the server once.
 func (d *dir) putWith(ctx context.Context, l *lease, name string, data []byte, revision uint64) (fsys.File, error) {
 	key := d.key(name)
+	ops := []clientv3.Op{clientv3.OpPut(key, string(data), clientv3.WithLease(l.id))}
+	place := d.handle.waitsFor(name)
+	if place != nil {
+		ops = append(ops, clientv3.OpDelete(place.key)) // the next one's turn
+	}
 	resp, err := d.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.ModRevision(key), "=", int64(revision))).
-		Then(clientv3.OpPut(key, string(data), clientv3.WithLease(l.id))).
+		Then(ops...).
 		Else(clientv3.OpGet(key)).
 		Commit()
 	if err != nil {
@@ -140,6 +145,7 @@ func (d *dir) putWith(ctx context.Context, l *lease, name string, data []byte, r
 	}
 	d.know(resp.Header)
 	if resp.Succeeded {
+		d.handle.leaves(place)
 		return &file{dir: d.outlasting(), name: name, lease: l, revision: resp.Header.Revision}, nil
 	}
 	switch kvs := resp.Responses[0].GetResponseRange().Kvs; {

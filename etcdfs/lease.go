@@ -22,6 +22,37 @@ type handle struct {
 
 	mu    sync.Mutex // held while a lease is granted
 	lease *lease     // the last one, if it can still be used
+
+	queue sync.Mutex
+	place *place // in the queue for a file, if it stands in one
+}
+
+// stands notes the place that the handle has now.
+func (h *handle) stands(p *place) {
+	h.queue.Lock()
+	defer h.queue.Unlock()
+	h.place = p
+}
+
+// leaves tells whether the handle still has the place, and that it has no more.
+func (h *handle) leaves(p *place) bool {
+	h.queue.Lock()
+	defer h.queue.Unlock()
+	if h.place != p {
+		return false
+	}
+	h.place = nil
+	return true
+}
+
+// waitsFor returns the place in the queue for a file, or nil.
+func (h *handle) waitsFor(name string) *place {
+	h.queue.Lock()
+	defer h.queue.Unlock()
+	if h.place != nil && h.place.name == name {
+		return h.place
+	}
+	return nil
 }
 
 // lease is one at the server, as far as we may rely on it.
@@ -214,11 +245,6 @@ func (l *lease) revoke() {
 		if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			return
 		}
-		timer := time.NewTimer(l.ttl / retryPart)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		sleep(ctx, l.ttl/retryPart)
 	}
 }

@@ -107,12 +107,7 @@ func (w *watch) run(events clientv3.WatchChan) {
 				events = again
 				break
 			}
-			timer := time.NewTimer(rewatch)
-			select {
-			case <-timer.C:
-			case <-w.ctx.Done():
-			}
-			timer.Stop()
+			sleep(w.ctx, rewatch)
 		}
 		w.wake() // for what happened in between
 	}

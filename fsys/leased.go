@@ -111,3 +111,22 @@ func WithContext(ctx context.Context, d OpenDir) OpenDir {
 	}
 	return d
 }
+
+// Queuer is a [Watcher] in which those that wait for a file to go are told one after
+// the other. Whose turn it is decides nothing: everybody may create the file.
+type Queuer interface {
+	Dir
+	// Queue is Watch for a process that wants to create a file of that name. The
+	// channel receives when those that queued before have left or are dead, and the
+	// file is gone, and each time that it is gone after that. The file need not exist.
+	Queue(name string) (turn <-chan struct{}, stop func(), err error)
+}
+
+// Queue asks d if it is a [Queuer]. If it is not, the error matches
+// errors.ErrUnsupported.
+func Queue(d Dir, name string) (turn <-chan struct{}, stop func(), err error) {
+	if q, ok := find[Queuer](d); ok {
+		return q.Queue(name)
+	}
+	return nil, nil, &fs.PathError{Op: "queue", Path: d.Path(), Err: errors.ErrUnsupported}
+}

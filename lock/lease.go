@@ -69,3 +69,15 @@ func (g *guard) awaitEnd() {
 	case <-g.ctx.Done():
 	}
 }
+
+// watchTurn watches what is in the way. In a store it is a queue, for those that want
+// the lock.
+func (w *waiter) watchTurn(v *visit, b look) (changed <-chan struct{}, stop func(), err error) {
+	if b.row == rowLeased && !w.onlyLooks {
+		changed, stop, err = fsys.Queue(v.dir, levelName(b.level))
+		if w.queued = err == nil; w.queued || !errors.Is(err, errors.ErrUnsupported) {
+			return changed, stop, err
+		}
+	}
+	return v.watchFile(b)
+}

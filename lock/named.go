@@ -25,6 +25,7 @@ var (
 	_ fsys.Wrapper   = prefixed{}
 	_ fsys.Watcher   = prefixed{}
 	_ fsys.Swapper   = prefixed{}
+	_ fsys.Queuer    = prefixed{}
 	_ fsys.Contexter = prefixedOpen{}
 	_ fsys.Remover   = prefixedFile{}
 	_ fsys.Tokener   = prefixedFile{}
@@ -107,6 +108,11 @@ func (p prefixed) Watch(name string) (changed <-chan struct{}, stop func(), err 
 // Swap implements [fsys.Swapper].
 func (p prefixed) Swap(name string, old fsys.Snapshot, data []byte) (fsys.File, error) {
 	return p.file(fsys.Swap(p.Dir, p.prefix+name, old, data))
+}
+
+// Queue implements [fsys.Queuer].
+func (p prefixed) Queue(name string) (turn <-chan struct{}, stop func(), err error) {
+	return fsys.Queue(p.Dir, p.prefix+name)
 }
 
 // WithContext implements [fsys.Contexter].

@@ -31,6 +31,7 @@ type waiter struct {
 	// What wakes us, if blocker is watched. No event is trusted: each only
 	// makes us look again.
 	watched  bool
+	queued   bool // changed says that it is our turn, whoever has the lock
 	orphaned bool // its process has ended: see processEnded
 	changed  <-chan struct{}
 	ended    <-chan struct{}
@@ -44,7 +45,7 @@ type waiter struct {
 func (w *waiter) wait(ctx context.Context, b look) error {
 	w.ctx = ctx
 	first := !w.blocked
-	same := w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
+	same := w.queued || w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
 	w.blocked, w.blocker, w.expectFree = true, b, false
 	w.orphaned = w.orphaned && same
 	switch {
@@ -53,12 +54,16 @@ func (w *waiter) wait(ctx context.Context, b look) error {
 		w.watch(b)
 		return nil
 	case same && w.watched:
-		if err := w.pause(ctx, w.jitter(w.beat), w.changed, w.ended); err != nil {
+		d, start := w.jitter(w.beat), time.Now()
+		if err := w.pause(ctx, d, w.changed, w.ended); err != nil {
 			return err
 		}
 		w.beat = w.nextBeat()
-		// In a store, to create in vain costs more than to look.
-		w.expectFree = w.changed != nil && b.level == 0 && b.in == "" && b.row != rowLeased
+		w.expectFree = w.changed != nil && b.level == 0 && b.in == ""
+		if b.row == rowLeased || w.queued {
+			// In a store, to create in vain costs more than to look.
+			w.expectFree = w.queued && time.Since(start) < d
+		}
 	case same || first && !b.gone:
 		// Then look again at once: what happened before the watch began is not
 		// among its events.
@@ -119,7 +124,7 @@ func (w *waiter) watchOwner(v *visit, b look) {
 		w.notePolling(errors.New("the owner uses another mount of the directory, or one that is not known"))
 		return
 	}
-	changed, stop, err := v.watchFile(b)
+	changed, stop, err := w.watchTurn(v, b)
 	switch {
 	case err == nil:
 		w.changed, w.stops = changed, append(w.stops, stop)
@@ -202,6 +207,7 @@ func (w *waiter) unwatch() {
 	if w.extras {
 		w.inUse.Add(-1)
 	}
+	w.queued = false
 	w.watched, w.changed, w.ended, w.stops, w.extras, w.crowd = false, nil, nil, nil, false, false
 }
 
