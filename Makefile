@@ -20,6 +20,11 @@ build: ## build the command as bin/dirlock
 test: ## run all tests, searches of interleavings among them (2 to 4 minutes)
 	$(GO) test ./...
 
+.PHONY: etcd
+etcd: ## test the locks in etcd, on the embedded server and on one that is installed (3 minutes)
+	cd etcdfs && $(GO) test ./...
+	cd etcdfs/fenced && $(GO) test ./...
+
 .PHONY: race
 # A program with the race detector sleeps for a second before it exits, unless
 # told not to: the tests start many.
@@ -54,7 +59,7 @@ LINT = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck and golangci-lint
 	@echo "gofmt -l"; out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
-	@set -e; for dir in . bench tools; do \
+	@set -e; for dir in . bench tools etcdfs etcdfs/fenced; do \
 		echo "$$dir: go vet, golangci-lint run"; \
 		(cd $$dir && $(GO) vet ./... && $(LINT) run); \
 	done

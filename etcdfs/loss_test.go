@@ -227,7 +227,8 @@ func change(t *testing.T, round int, members []*etcdtest.Server, admin *clientv3
 func TestRestart(t *testing.T) {
 	etcdtest.Each(t, func(t *testing.T, s *etcdtest.Server) {
 		c := s.Client(t)
-		a := newLock(c, "/locks/restart", etcdfs.WithTTL(5*time.Second), etcdfs.WithTimeout(time.Second))
+		// The embedded server can take five seconds to stop.
+		a := newLock(c, "/locks/restart", etcdfs.WithTTL(time.Minute), etcdfs.WithTimeout(time.Second))
 		log, waits := waiting()
 		b := lock.New("/locks/restart", lock.WithLogger(log),
 			lock.WithFS(etcdfs.New(s.Client(t), etcdfs.WithTTL(5*time.Second), etcdfs.WithTimeout(time.Second))))

@@ -43,6 +43,12 @@ var (
 	_ fsys.Prepared    = (*gomocks.MockPrepared)(nil)
 	_ fsys.Sweeper     = (*gomocks.MockSweeper)(nil)
 	_ fsys.PartSweeper = (*gomocks.MockPartSweeper)(nil)
+	_ fsys.Remover     = (*gomocks.MockRemover)(nil)
+	_ fsys.Swapper     = (*gomocks.MockSwapper)(nil)
+	_ fsys.Tokener     = (*gomocks.MockTokener)(nil)
+	_ fsys.Ender       = (*gomocks.MockEnder)(nil)
+	_ fsys.Contexter   = (*gomocks.MockContexter)(nil)
+	_ fsys.Queuer      = (*gomocks.MockQueuer)(nil)
 
 	_ proc.Table    = (*gomocks.MockTable)(nil)
 	_ proc.Notifier = (*gomocks.MockNotifier)(nil)

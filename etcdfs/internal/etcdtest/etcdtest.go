@@ -203,10 +203,11 @@ func Client(t testing.TB, endpoints ...string) *clientv3.Client {
 	return c
 }
 
-// Each runs a test on servers of both kinds.
+// Each runs a test on servers of both kinds, at the same time.
 func Each(t *testing.T, f func(t *testing.T, s *Server)) {
 	for _, kind := range []string{Embedded, Installed} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			s := Start(t, kind)
 			t.Log(fmt.Sprint("etcd ", s.Version))
 			f(t, s)
