@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "os"
-
-// ancestors returns the parent of this process.
-func ancestors() []int { return []int{os.Getppid()} }

@@ -1,8 +1,0 @@
-//go:build !unix || linux
-
-package main
-
-// decoyArg is of no use here: no decoy is a program of its own.
-const decoyArg = "--decoy"
-
-func runDecoy() {}

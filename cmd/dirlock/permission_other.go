@@ -1,6 +1,0 @@
-//go:build !unix
-
-package main
-
-// permissionHint says what to do about a directory that this user may not use.
-func permissionHint(string) string { return "use a directory that this user may read and write" }
