@@ -116,7 +116,7 @@ func TestWaitingLine(t *testing.T) {
 	require.Empty(t, lines[0])
 	require.Empty(t, lines[len(lines)-1], "the cursor is at the start of the line")
 	require.Empty(t, strings.TrimSpace(lines[len(lines)-2]), "the line is cleared")
-	require.Regexp(t, `^waiting 0s for ….*: dirlock.test \(\d+\)`, lines[1])
+	require.Regexp(t, `^waiting 0s for ….*: cli.test \(\d+\)`, lines[1])
 	require.NotEqual(t, lines[1], lines[2])
 	for _, line := range lines {
 		require.Less(t, len(line), columns)
