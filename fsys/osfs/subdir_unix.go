@@ -74,6 +74,8 @@ func (d *dir) openDir(name string) (*dir, error) {
 		return &dir{handle: handle{fd, d.named.sub(name)}}, nil
 	case err == unix.ENOENT || err == unix.ESTALE:
 		return nil, fs.ErrNotExist
+	case err == unix.ENOTDIR || err == unix.ELOOP: // whatever it is by now
+		return nil, fsys.ErrNotDirectory
 	}
 	var st unix.Stat_t
 	if fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {

@@ -2,7 +2,7 @@
 // give it back as fast as they can, while one of them is killed with SIGKILL
 // every few milliseconds and replaced: every other time one at random, else the
 // owner of the moment. An oracle outside the lock, a
-// piece of shared memory, sees to it that there is one owner at a time.
+// piece of shared memory, sees to it that there is one owner at a time, or readers.
 //
 //	go run ./internal/testutil/torture -dir D -procs 8 -for 60s -kill-every 5ms
 //
@@ -28,6 +28,7 @@ func main() {
 	flag.IntVar(&c.Procs, "procs", 8, "`number` of processes, at most 64")
 	flag.DurationVar(&c.For, "for", 10*time.Second, "for how long, at most 10m")
 	flag.DurationVar(&c.KillEvery, "kill-every", 5*time.Millisecond, "how often to kill a process, at least 1ms")
+	flag.IntVar(&c.Readers, "readers", 0, "how many of a hundred acquisitions are `shared`")
 	flag.BoolVar(&c.Broken, "broken", false, "use a process table that calls everybody dead, to see the oracle at work")
 	flag.BoolVar(&c.Temps, "temps", false, "the file system has no unnamed files: the dead may leave temporary ones until the next recovery")
 	holders := flag.Int("held", 0, "torture lock.Held instead, with that `number` of holders")

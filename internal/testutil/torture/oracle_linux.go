@@ -47,6 +47,8 @@ type head struct {
 	refused    atomic.Uint64
 	violations atomic.Uint64
 	errors     atomic.Uint64
+	shared     atomic.Uint64     // acquisitions for reading
+	reading    [64]atomic.Uint64 // number of the worker that reads in each place, or 0
 }
 
 type row struct {
@@ -120,6 +122,9 @@ func (o *oracle) enter(me uint64) string {
 		if recovered = o.head.owner.CompareAndSwap(other, me); recovered {
 			break
 		}
+	}
+	if what := o.alone(me, since); what != "" {
+		wrong = what
 	}
 	if found != 0 && !recovered {
 		wrong = "another owner came or left after we acquired the lock"

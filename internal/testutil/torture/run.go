@@ -12,6 +12,7 @@ type Config struct {
 	Procs     int
 	For       time.Duration
 	KillEvery time.Duration
+	Readers   int  // in a hundred acquisitions
 	Broken    bool // the lock is broken on purpose
 	Temps     bool // the dead may leave temporary files, which a recovery removes
 }
@@ -20,6 +21,8 @@ func (c Config) check() error {
 	switch {
 	case c.Procs < 1 || c.Procs > 64:
 		return fmt.Errorf("-procs %d is not 1 to 64", c.Procs)
+	case c.Readers < 0 || c.Readers > 100:
+		return fmt.Errorf("-readers %d is not 0 to 100", c.Readers)
 	case c.For <= 0 || c.For > 10*time.Minute:
 		return fmt.Errorf("-for %v is not up to 10m", c.For)
 	case c.KillEvery < time.Millisecond || c.KillEvery > c.For:
@@ -32,6 +35,7 @@ func (c Config) check() error {
 type Report struct {
 	Config
 	Acquired   uint64
+	Shared     uint64 // of them, for reading
 	Recovered  uint64 // from an owner that was killed
 	Refused    uint64 // TryLock answered false
 	Kills      int
@@ -62,6 +66,9 @@ func (r *Report) String() string {
 	line("processes", r.Procs)
 	line("time", r.For)
 	line("acquisitions", r.Acquired)
+	if r.Readers > 0 {
+		line("  shared", r.Shared)
+	}
 	line("  from a killed owner", r.Recovered)
 	line("refusals", r.Refused)
 	line("kills", r.Kills)

@@ -60,6 +60,7 @@ func Run(c Config) (*Report, error) {
 	}
 	h := t.oracle.head
 	t.report.Acquired, t.report.Recovered, t.report.Refused = h.acquired.Load(), h.recovered.Load(), h.refused.Load()
+	t.report.Shared = h.shared.Load()
 	t.report.Violations, t.report.Errors = h.violations.Load(), h.errors.Load()
 	if !c.Broken {
 		if err := t.cleanUp(); err != nil {
@@ -102,14 +103,15 @@ func (t *torture) makeOracle() error {
 }
 
 // start starts a worker.
-func (t *torture) start(env ...string) (*started, error) {
+func (t *torture) start(place int, env ...string) (*started, error) {
 	t.number++
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envNumber+"="+strconv.Itoa(t.number), envDir+"="+t.Dir, "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), envNumber+"="+strconv.Itoa(t.number), envDir+"="+t.Dir, "GOMAXPROCS=1",
+		envPlace+"="+strconv.Itoa(place), envReaders+"="+strconv.Itoa(t.Readers))
 	if t.Broken {
 		cmd.Env = append(cmd.Env, envBroken+"=1")
 	}
@@ -153,7 +155,7 @@ func (t *torture) run() error {
 	t.workers = make([]*started, t.Procs)
 	for i := range t.workers {
 		var err error
-		if t.workers[i], err = t.start(); err != nil {
+		if t.workers[i], err = t.start(i); err != nil {
 			return err
 		}
 	}
@@ -184,7 +186,7 @@ func (t *torture) run() error {
 			return err
 		}
 		var err error
-		if t.workers[i], err = t.start(); err != nil {
+		if t.workers[i], err = t.start(i); err != nil {
 			t.workers[i] = nil
 			return err
 		}
@@ -226,7 +228,7 @@ func (t *torture) cleanUp() error {
 	r := t.report
 	for _, name := range t.names() {
 		switch {
-		case levelFile.MatchString(name):
+		case levelFile.MatchString(name) || t.Readers > 0 && name == "LW":
 			r.Levels = append(r.Levels, name)
 		case t.Temps && strings.HasPrefix(name, osfs.TempPrefix):
 			r.Left++
@@ -244,9 +246,22 @@ func (t *torture) cleanUp() error {
 			r.Problems = append(r.Problems, fmt.Sprintf("L%d is not a dead owner's: %v %s %v", lv.N, lv.State, lv.Reason, lv.Err))
 		}
 	}
+	// Claims of the dead go with the next reader. It can be that it takes over.
+	if t.Readers > 0 {
+		if ok, err := l.TryRLock(); !ok || err != nil {
+			r.Problems = append(r.Problems, fmt.Sprintf("all are dead, and TryRLock answers %v, %v", ok, err))
+			return nil
+		}
+		if err := l.RUnlock(); err != nil {
+			return err
+		}
+		if s, err = l.Status(); err != nil {
+			return err
+		}
+	}
 	// Without a dead owner there is no recovery: let one more die.
 	if _, owned := s.Owner(); !owned {
-		w, err := t.start(envCrash + "=1")
+		w, err := t.start(0, envCrash+"=1")
 		if err != nil {
 			return err
 		}

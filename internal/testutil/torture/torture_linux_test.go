@@ -25,6 +25,15 @@ func TestTorture(t *testing.T) {
 	require.Positive(t, r.Kills)
 }
 
+// … with readers.
+func TestTortureReaders(t *testing.T) {
+	r, err := Run(Config{Dir: t.TempDir(), Procs: 8, Readers: 60, For: 3 * time.Second, KillEvery: 5 * time.Millisecond})
+	require.NoError(t, err)
+	t.Logf("\n%s", r)
+	require.True(t, r.OK())
+	require.Positive(t, r.Shared)
+}
+
 // The oracle sees two owners where there are some.
 func TestTortureBroken(t *testing.T) {
 	for range 5 {
@@ -157,4 +166,82 @@ func TestConfig(t *testing.T) {
 		_, err := Run(c)
 		require.Error(t, err, name)
 	}
+}
+
+// … and with readers.
+func TestOracleReaders(t *testing.T) {
+	open := func(t *testing.T) *oracle {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, f.Truncate(int64(headSize+10*rowSize)))
+		o, err := openOracle(f)
+		require.NoError(t, err)
+		t.Cleanup(o.close)
+		return o
+	}
+	kill := func(o *oracle, n int) {
+		o.rows[n].doomed.Store(monotonic())
+		o.rows[n].dead.Store(1)
+	}
+	joins := func(t *testing.T, o *oracle, place int, me uint64) uint64 {
+		dead, wrong := o.join(place, me)
+		require.Empty(t, wrong)
+		return dead
+	}
+	t.Run("several", func(t *testing.T) {
+		o := open(t)
+		joins(t, o, 0, 1)
+		joins(t, o, 1, 2)
+		require.Empty(t, o.stillReading(1, 0))
+		o.head.reading[0].Store(0)
+		o.head.reading[1].Store(0)
+		require.Empty(t, o.enter(3))
+	})
+	t.Run("a dead reader, and then an owner", func(t *testing.T) {
+		o := open(t)
+		joins(t, o, 0, 1)
+		kill(o, 1)
+		require.Empty(t, o.enter(2))
+	})
+	t.Run("a dead owner, and then a reader", func(t *testing.T) {
+		o := open(t)
+		require.Empty(t, o.enter(1))
+		kill(o, 1)
+		dead := joins(t, o, 0, 2)
+		require.EqualValues(t, 1, dead)
+		require.Empty(t, o.stillReading(2, dead))
+	})
+	t.Run("an owner beside a reader that leaves", func(t *testing.T) {
+		o := open(t)
+		joins(t, o, 0, 1)
+		entered := make(chan string)
+		go func() { entered <- o.enter(2) }()
+		for first := o.rows[2].stamp.Load(); first == 0 || o.rows[2].stamp.Load() == first; {
+			if first == 0 {
+				first = o.rows[2].stamp.Load()
+			}
+		}
+		o.head.reading[0].Store(0)
+		require.NotEmpty(t, <-entered)
+	})
+	t.Run("an owner that comes while one reads", func(t *testing.T) {
+		o := open(t)
+		joins(t, o, 0, 1)
+		o.head.owner.Store(2)
+		require.NotEmpty(t, o.stillReading(1, 0))
+	})
+	t.Run("a reader beside an owner that leaves", func(t *testing.T) {
+		o := open(t)
+		require.Empty(t, o.enter(1))
+		joined := make(chan string)
+		go func() { _, wrong := o.join(0, 2); joined <- wrong }()
+		for first := o.rows[2].stamp.Load(); first == 0 || o.rows[2].stamp.Load() == first; {
+			if first == 0 {
+				first = o.rows[2].stamp.Load()
+			}
+		}
+		o.leave(1)
+		require.NotEmpty(t, <-joined)
+	})
 }

@@ -19,10 +19,12 @@ import (
 // A worker is this program with these in its environment, and the oracle as
 // file 3.
 const (
-	envNumber = "DIRLOCK_TORTURE_NUMBER"
-	envDir    = "DIRLOCK_TORTURE_DIR"
-	envBroken = "DIRLOCK_TORTURE_BROKEN"
-	envCrash  = "DIRLOCK_TORTURE_CRASH" // acquire the lock, and die
+	envNumber  = "DIRLOCK_TORTURE_NUMBER"
+	envDir     = "DIRLOCK_TORTURE_DIR"
+	envBroken  = "DIRLOCK_TORTURE_BROKEN"
+	envPlace   = "DIRLOCK_TORTURE_PLACE"
+	envReaders = "DIRLOCK_TORTURE_READERS"
+	envCrash   = "DIRLOCK_TORTURE_CRASH" // acquire the lock, and die
 )
 
 func isWorker() bool { return os.Getenv(envNumber) != "" }
@@ -73,8 +75,17 @@ func work() error {
 	}
 	violation := func(what string) { say(&o.head.violations, "VIOLATION: "+what) }
 	failure := func(err error) { say(&o.head.errors, err.Error()) }
+	w := &rounds{o: o, l: l, me: me, violation: violation, failure: failure}
+	w.place, _ = strconv.Atoi(os.Getenv(envPlace))
+	w.readers, _ = strconv.Atoi(os.Getenv(envReaders))
 	for o.head.stop.Load() == 0 {
-		ok, err := l.TryLock()
+		if rand.IntN(100) < w.readers {
+			if !w.read() {
+				o.head.refused.Add(1)
+			}
+			continue
+		}
+		ok, err := w.tryOrWait()
 		if err != nil {
 			failure(err)
 			continue
