@@ -69,7 +69,7 @@ var deaf = Contender{Name: "dirlock without events", Open: func(dir string) Lock
 func waiting() []Contender { return append(contenders[:len(contenders):len(contenders)], deaf) }
 
 func contender(name string) Contender {
-	for _, c := range append(waiting(), floor, checked) {
+	for _, c := range append(append(waiting(), floor, checked), forReading...) {
 		if c.Name == name {
 			return c
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	only   = flag.String("only", "A,B,C,D,E,F,G,H,I", "which scenarios")
+	only   = flag.String("only", "A,B,C,D,E,F,G,H,I,J,K", "which scenarios")
 	dirs   = flag.String("dirs", "/var/tmp,/dev/shm", "directories to measure in, one for each file system")
 	rounds = flag.Int("rounds", 5, "A, B: how often each contender has its turn")
 	batch  = flag.Duration("batch", 150*time.Millisecond, "A, B: how long a turn is")
@@ -48,7 +48,7 @@ func main() {
 	}
 	scenarios := map[string]func(){
 		"A": uncontended, "B": held, "C": handoff, "D": recovery, "E": contended,
-		"F": torture, "G": costs, "H": imports, "I": idle,
+		"F": torture, "G": costs, "H": imports, "I": idle, "J": sharedCost, "K": starvation,
 	}
 	for _, name := range strings.Split(*only, ",") {
 		run := scenarios[name]

@@ -85,6 +85,9 @@ func turns(p *place, cs []Contender, op func(Lock) error) {
 		}
 	}
 	base, low := quantile(per[baseline], .5), quantile(per[floor.Name], .5)
+	if base == 0 {
+		base = quantile(per[cs[0].Name], .5)
+	}
 	for _, c := range cs {
 		v := per[c.Name]
 		if len(v) == 0 {
