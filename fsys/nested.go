@@ -35,7 +35,9 @@ type Nester interface {
 	OpenDir(name string) (Subdir, error)
 
 	// RemoveDir removes a directory that is empty, and nothing else: whether it is
-	// empty is seen in the same step, and what is in it is never touched. It fails
+	// empty is seen in the same step, and what is in it is never touched. (A file
+	// that is removed while it is open can stay in it by another name until it is
+	// closed, on NFS and FUSE.) It fails
 	// with ErrNotEmpty, with fs.ErrNotExist, or with ErrNotDirectory. If somebody
 	// has the directory open, his Create fails with fs.ErrNotExist from then on.
 	// (Where a directory is found by its path each time, and has been made again,

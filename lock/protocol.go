@@ -80,7 +80,7 @@ func (v *visit) attempt(ctx context.Context, expectFree bool) (h *hold, blocker 
 		}
 	}
 	if m.shared {
-		return v.vacate() // 5.
+		return v.vacate() // docs/shared.md
 	}
 	if m.state != proc.Dead {
 		return nil, m, false, nil

@@ -32,6 +32,9 @@ func (v *visit) acquireShared(ctx context.Context) (*hold, look, error) {
 		h, blocker, again, err := v.attemptShared(ctx)
 		// 4. Starting again is bounded.
 		if !again || err != nil || n+1 == v.maxAttempts || v.climbing(maxRetrying) {
+			if h == nil && err == nil {
+				v.noteDeaths(blocker)
+			}
 			return h, blocker, err
 		}
 		if err := v.pause(ctx, v.jitter(retryPause<<n), nil, nil); err != nil {

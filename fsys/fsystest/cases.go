@@ -50,6 +50,7 @@ var cases = []testCase{
 	{"nested", "many readers share the lock, each with a file in one directory", nested},
 	{"nested hostile", "anybody can put anything there, and nothing that is elsewhere must be touched", nestedHostile},
 	{"nested race", "a directory that is removed with a file in it takes a living reader's lock", nestedRace},
+	{"nested or file", "the lock has an owner or readers, and never both", nestedOrFile},
 	{"nested watch", "a waiter that misses the release sleeps while the lock is free", nestedWatch},
 }
 

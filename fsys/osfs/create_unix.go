@@ -169,6 +169,9 @@ func (d *dir) publish(a *abilities, f *osFile, temp, name string) error {
 			return unix.EEXIST
 		case unix.ENOENT:
 			err := f.gotName(d, name, renameat(d.fd, temp, name))
+			if err == unix.EISDIR { // one was made since: that takes no guard
+				return unix.EEXIST
+			}
 			return f.sweptOr(d, temp, err)
 		default:
 			return err
