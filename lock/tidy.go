@@ -21,7 +21,10 @@ const namesSwept = 1000
 // as well, at some of the names.
 func (l *DirLock) tidy(h *hold) error {
 	if h.recovered {
-		err := errors.Join(fsys.Sweep(h.dir), l.sweepKept(h.dir))
+		err := fsys.Sweep(h.dir)
+		if h.owner.Type == "nfs" {
+			err = errors.Join(err, l.sweepKept(h.dir))
+		}
 		if h.notes {
 			err = errors.Join(err, sweepNotes(h.dir))
 		}
@@ -44,10 +47,6 @@ const keptPrefix = ".nfs"
 // loses nothing: to its client the name is one more that leads to an open file,
 // and is to be removed when that is closed.
 func (l *DirLock) sweepKept(dir fsys.OpenDir) error {
-	loc, err := fsys.Locate(dir)
-	if err != nil || loc.Type != "nfs" {
-		return err
-	}
 	names, err := dir.List(keptPrefix)
 	v := visit{DirLock: l, dir: dir}
 	for _, name := range names {
