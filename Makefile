@@ -122,6 +122,12 @@ torture: ## kill lock holders at random for a minute, and watch for two owners
 bench: ## compare with other locks, in tables (12 minutes)
 	cd bench && $(GO) run .
 
+# OLD and NEW are commits; without NEW it is what is in the working tree. ONLY
+# are scenarios of bench.
+.PHONY: bench-compare
+bench-compare: ## compare two versions with each other and gofrs/flock: OLD=commit [NEW=commit] [ONLY=A,B] (root)
+	scripts/bench-compare "$(OLD)" "$(NEW)" "$(ONLY)"
+
 .PHONY: gobench
 gobench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

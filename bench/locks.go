@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	filemutex "github.com/alexflint/go-filemutex"
@@ -42,7 +43,7 @@ const baseline = "gofrs/flock"
 // are compared with.
 var contenders = []Contender{
 	{Name: baseline, Import: "github.com/gofrs/flock", Open: func(dir string) Lock { return gofrs{flock.New(filepath.Join(dir, "lock"))} }},
-	{Name: "dirlock", Import: "github.com/dirlock/dirlock/lock", Open: func(dir string) Lock { return lock.New(dir) }},
+	ours,
 	{Name: "nightlyone/lockfile", Import: "github.com/nightlyone/lockfile", Open: openNightlyone, Polled: true},
 	{Name: "juju/fslock", Import: "github.com/juju/fslock", Open: func(dir string) Lock { return juju{fslock.New(filepath.Join(dir, "lock"))} }},
 	{Name: "go-filemutex", Import: "github.com/alexflint/go-filemutex", Open: openFilemutex},
@@ -50,6 +51,8 @@ var contenders = []Contender{
 		return &locked{mutex: lockedfile.MutexAt(filepath.Join(dir, "lock"))}
 	}},
 }
+
+var ours = Contender{Name: "dirlock", Import: "github.com/dirlock/dirlock/lock", Open: func(dir string) Lock { return lock.New(dir) }}
 
 // floor is the bare system calls of the cheapest way to publish a whole file
 // and to remove it. It is no lock: it does not survive its owner.
@@ -66,11 +69,18 @@ var checked = Contender{Name: "bare, with what is promised", Open: func(dir stri
 var deaf = Contender{Name: "dirlock without events", Open: func(dir string) Lock { return lock.New(dir, lock.WithoutEvents()) }}
 
 // waiting are those that are compared as waiters.
-func waiting() []Contender { return append(contenders[:len(contenders):len(contenders)], deaf) }
+func waiting() []Contender {
+	if len(builds) > 0 {
+		return contenders
+	}
+	return append(contenders[:len(contenders):len(contenders)], deaf)
+}
 
-func contender(name string) Contender {
-	for _, c := range append(append(waiting(), floor, checked), forReading...) {
+func contender(full string) Contender {
+	name, _, _ := strings.Cut(full, "@") // which build of it: see builds
+	for _, c := range append(append(waiting(), floor, checked, ours), forReading...) {
 		if c.Name == name {
+			c.Name = full
 			return c
 		}
 	}

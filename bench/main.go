@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	only   = flag.String("only", "A,B,C,D,E,F,G,H,I,J,K", "which scenarios")
-	dirs   = flag.String("dirs", "/var/tmp,/dev/shm", "directories to measure in, one for each file system")
+	only   = flag.String("only", "A,B,C,D,E,F,G,H,I,J,K,L,M", "which scenarios")
+	dirs   = flag.String("dirs", "", "directories to measure in, separated by commas, one for each file system (default: a new ext4 and a new tmpfs, which takes root)")
 	rounds = flag.Int("rounds", 5, "A, B: how often each contender has its turn")
 	batch  = flag.Duration("batch", 150*time.Millisecond, "A, B: how long a turn is")
 	hands  = flag.Int("handoffs", 200, "C: how many hand-offs")
@@ -30,6 +30,9 @@ var (
 	procs  = flag.Int("procs", 8, "F: how many processes")
 	every  = flag.Duration("kill-every", 5*time.Millisecond, "F: how often one is killed")
 	which  = flag.String("contenders", "", "only these, separated by commas")
+	crowds = flag.String("crowds", "1,32,100,300,1000", "L, M: how many processes wait")
+	holds  = flag.Duration("holds", 2*time.Millisecond, "L: how long each holds the lock")
+	beside = flag.String("beside", "", "other builds of dirlock: NAME=PROGRAM,…, each program a build of this one")
 	child  = flag.Bool("worker", false, "be a process of a measurement")
 )
 
@@ -46,9 +49,16 @@ func main() {
 		}
 		contenders = some
 	}
+	addBuilds(*beside)
+	if *dirs == "" {
+		fresh, remove := freshDirs()
+		defer remove()
+		*dirs = strings.Join(fresh, ",")
+	}
 	scenarios := map[string]func(){
 		"A": uncontended, "B": held, "C": handoff, "D": recovery, "E": contended,
 		"F": torture, "G": costs, "H": imports, "I": idle, "J": sharedCost, "K": starvation,
+		"L": crowd, "M": crowdRecovery,
 	}
 	for _, name := range strings.Split(*only, ",") {
 		run := scenarios[name]
@@ -62,7 +72,7 @@ func main() {
 
 // table prints a title and a head. The first two columns are words.
 func table(title, note string, columns ...string) {
-	fmt.Printf("### %s\n\n%s\n\n", title, note)
+	fmt.Printf("### %s\n\n%s Load before: %s.\n\n", title, note, load())
 	fmt.Println("| " + strings.Join(columns, " | ") + " |")
 	fmt.Println("| --- | --- |" + strings.Repeat(" --: |", len(columns)-2))
 }

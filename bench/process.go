@@ -24,6 +24,7 @@ type place struct {
 	dir string // what is locked
 	top string
 	*shared
+	mapped []byte // shared, as bytes
 }
 
 // shared is that memory.
@@ -34,7 +35,8 @@ type shared struct {
 	gained atomic.Int64
 	broken atomic.Int64
 	failed atomic.Int64
-	values [4096]atomic.Int64
+	values [8192]atomic.Int64
+	counts [2048]atomic.Int64
 	dying  [1 << 20]atomic.Bool // workers that were, or are about to be, killed
 }
 
@@ -58,11 +60,14 @@ func openPlace(top string, create bool) *place {
 	check(err)
 	return &place{
 		fs: fsName(top), dir: filepath.Join(top, "dir"), top: top,
-		shared: (*shared)(unsafe.Pointer(unsafe.SliceData(b))),
+		shared: (*shared)(unsafe.Pointer(unsafe.SliceData(b))), mapped: b,
 	}
 }
 
-func (p *place) remove() { check(os.RemoveAll(p.top)) }
+func (p *place) remove() {
+	check(unix.Munmap(p.mapped)) // or the file system could not be unmounted
+	check(os.RemoveAll(p.top))
+}
 
 func fsName(dir string) string {
 	var st unix.Statfs_t
@@ -87,12 +92,12 @@ type worker struct {
 var workers = map[string]func(p *place, args []string){}
 
 func (p *place) worker(name string, args ...any) *worker {
-	exe, err := os.Executable()
-	check(err)
+	exe := p.program(args)
 	text := []string{"-worker", name, p.top}
 	for _, a := range args {
 		text = append(text, fmt.Sprint(a))
 	}
+	var err error
 	w := &worker{cmd: exec.Command(exe, text...)}
 	w.cmd.Stderr = os.Stderr
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -158,3 +163,40 @@ func (p *place) home(name string) string {
 }
 
 func (p *place) open(name string) Lock { return contender(name).Open(p.home(name)) }
+
+// clear removes what killed processes have left.
+func (p *place) clear(name string) error { return os.RemoveAll(p.home(name)) }
+
+// program is the one whose process measures what the arguments name.
+func (p *place) program(args []any) string {
+	for _, a := range args {
+		if name, ok := a.(string); ok && builds[name] != "" {
+			return builds[name]
+		}
+	}
+	exe, err := os.Executable()
+	check(err)
+	return exe
+}
+
+// builds are programs like this one, with another version of dirlock, by the
+// names of their contenders.
+var builds = map[string]string{}
+
+// addBuilds replaces dirlock by other builds of it.
+func addBuilds(list string) {
+	if list == "" {
+		return
+	}
+	contenders = contenders[:1]
+	for _, item := range strings.Split(list, ",") {
+		name, program, ok := strings.Cut(item, "=")
+		if !ok {
+			check(fmt.Errorf("-beside %s: not NAME=PROGRAM", item))
+		}
+		c := contender("dirlock")
+		c.Name = "dirlock@" + name
+		builds[c.Name] = program
+		contenders = append(contenders, c)
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -13,18 +12,7 @@ func uncontended() {
 		"One process, nobody else. The bare system calls publish a whole file and remove it: no lock of this kind can be faster. The promises take four more: a lock on the file, its number and mode, and a look at name and content before it is removed.",
 		"file system", "", "median", "least", "most", "× "+baseline, "× bare")
 	everywhere(func(p *place) {
-		turns(p, append([]Contender{floor, checked}, contenders...), func(l Lock) error {
-			ok, err := l.TryLock()
-			if errors.Is(err, errors.ErrUnsupported) {
-				err = l.Lock()
-			} else if err == nil && !ok {
-				err = errors.New("a free lock is not free")
-			}
-			if err != nil {
-				return err
-			}
-			return l.Unlock()
-		})
+		turns(p, append([]Contender{floor, checked}, contenders...), "cycle")
 	})
 }
 
@@ -39,13 +27,7 @@ func held() {
 			defer func() { check(w.in.Close()); w.wait() }()
 			// Each in a directory of its own: they must not meet.
 		}
-		turns(p, contenders, func(l Lock) error {
-			ok, err := l.TryLock()
-			if err == nil && ok {
-				err = errors.New("a held lock was acquired")
-			}
-			return err
-		})
+		turns(p, contenders, "held")
 	})
 }
 
@@ -58,29 +40,59 @@ func init() {
 	}
 }
 
-// turns measures op with each contender, in turns.
-func turns(p *place, cs []Contender, op func(Lock) error) {
+// try is a TryLock, and an Unlock if that was what had to come of it.
+func try(want bool) func(Lock) error {
+	return func(l Lock) error {
+		ok, err := l.TryLock()
+		if err == nil && ok != want {
+			err = errors.New("not the answer that it must be")
+		}
+		if ok && err == nil {
+			err = l.Unlock()
+		}
+		return err
+	}
+}
+
+// singles are what one process does over and over.
+var singles = map[string]func(Lock) error{
+	"cycle": func(l Lock) error {
+		ok, err := l.TryLock()
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = l.Lock()
+		} else if err == nil && !ok {
+			err = errors.New("a free lock is not free")
+		}
+		if err != nil {
+			return err
+		}
+		return l.Unlock()
+	},
+	"true":  try(true),
+	"false": try(false),
+	"held": func(l Lock) error {
+		ok, err := l.TryLock()
+		if err == nil && ok {
+			err = errors.New("a held lock was acquired")
+		}
+		return err
+	},
+}
+
+// turns measures an operation with each contender, in turns, each in a process
+// of its own.
+func turns(p *place, cs []Contender, op string) {
 	per := make(map[string][]float64)
+	ws := make([]*worker, len(cs))
+	for i, c := range cs {
+		ws[i] = p.worker("turn", c.Name, op, int64(*batch))
+	}
 	for range *rounds {
-		for _, c := range cs {
-			l := p.open(c.Name)
-			n, start := 0, now()
-			for now()-start < int64(*batch) {
-				for range 20 {
-					if err := op(l); errors.Is(err, errors.ErrUnsupported) {
-						n = -1
-						break
-					} else if err != nil {
-						check(fmt.Errorf("%s: %w", c.Name, err))
-					}
-					n++
-				}
-				if n < 0 {
-					break
-				}
-			}
-			if n > 0 {
-				per[c.Name] = append(per[c.Name], float64(now()-start)/float64(n))
+		for i, c := range cs {
+			ws[i].say()
+			ws[i].answer()
+			if n := p.gained.Load(); n > 0 {
+				per[c.Name] = append(per[c.Name], float64(p.freed.Load())/float64(n))
 			}
 		}
 	}
@@ -88,7 +100,9 @@ func turns(p *place, cs []Contender, op func(Lock) error) {
 	if base == 0 {
 		base = quantile(per[cs[0].Name], .5)
 	}
-	for _, c := range cs {
+	for i, c := range cs {
+		check(ws[i].in.Close())
+		ws[i].wait()
 		v := per[c.Name]
 		if len(v) == 0 {
 			row(p.fs, c.Name, "none", "", "", "", "")
@@ -97,5 +111,28 @@ func turns(p *place, cs []Contender, op func(Lock) error) {
 		m := quantile(v, .5)
 		row(p.fs, c.Name, time.Duration(m), time.Duration(quantile(v, 0)), time.Duration(quantile(v, 1)),
 			ratio(m, base), ratio(m, low))
+	}
+}
+
+func init() {
+	workers["turn"] = func(p *place, args []string) {
+		l, op, batch := p.open(args[0]), singles[args[1]], number(args[2])
+		for listen() {
+			n, start := int64(0), now()
+			for now()-start < batch && n >= 0 {
+				for range 20 {
+					err := op(l)
+					if errors.Is(err, errors.ErrUnsupported) {
+						n = -1
+						break
+					}
+					check(err)
+					n++
+				}
+			}
+			p.freed.Store(now() - start)
+			p.gained.Store(n)
+			say()
+		}
 	}
 }
