@@ -8,8 +8,8 @@
 // process), [Placer] (whether the directory's name leads elsewhere by now),
 // [Localizer] (whether only this machine can reach the directory, and by which
 // mount), [Watcher] and [MoveWatcher] (events instead of polling), [Preparer] (the
-// slow part of a Create ahead of time) and [Sweeper] (removes temporary files of
-// the dead). A store in which files hang on leases has [Swapper], [Remover],
+// slow part of a Create ahead of time), [Liner] (waiters that the system wakes one
+// after the other) and [Sweeper] (removes temporary files of the dead). A store in which files hang on leases has [Swapper], [Remover],
 // [Tokener], [Ender] and [Contexter] as well. A [Wrapper] around a directory keeps
 // its abilities.
 //

@@ -33,6 +33,7 @@ type DirLock struct {
 	turnStart time.Time  // when the first acquisition of this turn was made: see wait.go
 	turnEnd   time.Time  // when the last one was released
 	tidied    bool       // the first Unlock has looked for what the dead have left
+	awaited   bool       // others were in line then
 
 	self  self
 	ready ready
@@ -215,7 +216,7 @@ func (l *DirLock) unlockQuietly() (h *hold, lost, err error) {
 	}
 	h.left = l.tidy(h)
 	_ = h.dir.Close()
-	l.held, l.turnEnd = nil, l.now()
+	l.held, l.turnEnd, l.awaited = nil, l.now(), h.awaited
 	l.over(h, lost)
 	l.unwatching.Wait()
 	return h, lost, nil

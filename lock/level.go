@@ -16,9 +16,11 @@ type hold struct {
 	file  fsys.File
 	owner Owner
 
-	recovered bool  // from a dead owner
-	notes     bool  // … and there may be notes of deaths
-	left      error // why files of the dead were not removed
+	places    []fsys.Spot // in lines: those behind it sleep until Unlock
+	awaited   bool        // others stood in them, at Unlock
+	recovered bool        // from a dead owner
+	notes     bool        // … and there may be notes of deaths
+	left      error       // why files of the dead were not removed
 
 	guard      *guard // nil until somebody asks to be told of a loss
 	lossLogged bool

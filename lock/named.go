@@ -31,6 +31,7 @@ var (
 	_ fsys.Tokener   = prefixedFile{}
 	_ fsys.Ender     = prefixedFile{}
 	_ fsys.Preparer  = prefixed{}
+	_ fsys.Liner     = prefixed{}
 	_ fsys.Opener    = prefixed{}
 	_ fsys.Nester    = prefixed{}
 	_ fsys.OpenDir   = prefixedOpen{}
@@ -124,6 +125,9 @@ func (p prefixedOpen) WithContext(ctx context.Context) fsys.Dir {
 	d = fsys.WithContext(ctx, d)
 	return prefixedOpen{prefixed{d, p.prefix}, d.Close}
 }
+
+// Line implements [fsys.Liner].
+func (p prefixed) Line(name string) (fsys.Spot, error) { return fsys.Line(p.Dir, p.prefix+name) }
 
 // Prepare implements [fsys.Preparer].
 func (p prefixed) Prepare(size int) (fsys.Prepared, error) {

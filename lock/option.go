@@ -38,11 +38,14 @@ type options struct {
 
 // hooks are for tests.
 type hooks struct {
-	maxAttempts  int                 // of one TryLock
-	maxGap       int                 // how many names in a row without a file end a search for level files
-	pause        pauseFunc           // waits
-	expectFree   func(*DirLock) bool // whether TryLock creates L0 before it looks
-	holdsID      func(string) bool   // whether this process holds the owner ID
+	maxAttempts  int                   // of one TryLock
+	maxGap       int                   // how many names in a row without a file end a search for level files
+	pause        pauseFunc             // waits
+	await        func(fsys.Spot) error // waits in line
+	lineBeat     time.Duration         // until the first look of a waiter in line; 0: it does not look
+	noLine       bool                  // there are none
+	expectFree   func(*DirLock) bool   // whether TryLock creates L0 before it looks
+	holdsID      func(string) bool     // whether this process holds the owner ID
 	since        func(time.Time) time.Duration
 	inUse        *atomic.Int32 // how many waiters have descriptors that they can do without
 	withoutNotes bool          // as versions of dirlock that knew no notes of deaths
@@ -62,6 +65,8 @@ func defaults() options {
 			maxAttempts: maxAttempts,
 			maxGap:      maxGap,
 			pause:       pause,
+			await:       fsys.Spot.Wait,
+			lineBeat:    lineBeat,
 			expectFree:  (*DirLock).justReleased,
 			holdsID:     processHolds,
 			since:       time.Since,

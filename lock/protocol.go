@@ -236,6 +236,8 @@ func (h *hold) unlock() (lost, err error) {
 	if err != nil {
 		return nil, err
 	}
+	h.awaited = anyFollowed(h.places)
+	closePlaces(h.places) // the oldest line first
 	h.letGo()
 	return lossUnless(found, place), nil
 }

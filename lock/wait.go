@@ -74,6 +74,7 @@ func (l *DirLock) lockContext(ctx context.Context, shared bool) error {
 			if w.blocked {
 				l.emit(event{slog.LevelDebug, "waited", []slog.Attr{slog.Duration("time", time.Since(start))}})
 				w.unwatchSoon()
+				w.keepPlaces()
 			}
 			return nil
 		}
@@ -86,6 +87,7 @@ func (l *DirLock) lockContext(ctx context.Context, shared bool) error {
 		}
 		if err != nil {
 			w.unwatch()
+			w.leaveLine()
 			l.unprepare()
 			return l.gaveUp(ctx, blocker, err)
 		}
@@ -135,7 +137,8 @@ func (l *DirLock) unprepare() {
 func (l *DirLock) turnIsOver() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.held == nil && l.turnEnd.Sub(l.turnStart) >= turn && l.now().Sub(l.turnEnd) < sameTurn
+	over := l.awaited || l.turnEnd.Sub(l.turnStart) >= turn
+	return over && l.held == nil && l.now().Sub(l.turnEnd) < sameTurn
 }
 
 // pauseFunc waits for d, or until one of the channels receives. It returns the

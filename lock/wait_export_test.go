@@ -3,6 +3,8 @@ package lock
 import (
 	"context"
 	"time"
+
+	"github.com/dirlock/dirlock/fsys"
 )
 
 // OnlyEvents makes a waiting Lock that has an event to wait for wait for
@@ -19,6 +21,16 @@ func OnlyEvents(l *DirLock) {
 		}
 		return ctx.Err()
 	}
+	l.lineBeat = 0
+}
+
+// NoLine makes a waiting Lock wait as it does where there are no lines.
+func NoLine(l *DirLock) { l.noLine = true }
+
+// InLine waits in line as a Lock does.
+func InLine(l *DirLock, await func(p fsys.Spot, wait func(fsys.Spot) error) error) {
+	wait := l.await
+	l.await = func(p fsys.Spot) error { return await(p, wait) }
 }
 
 // BeforePause calls f each time that a Lock goes to sleep.
@@ -28,6 +40,10 @@ func BeforePause(l *DirLock, f func(d time.Duration)) {
 		f(d)
 		return sleep(ctx, d, changed, ended)
 	}
+	InLine(l, func(p fsys.Spot, wait func(fsys.Spot) error) error {
+		f(0)
+		return wait(p)
+	})
 }
 
 // SafetyBeat is the longest time between two looks of a waiter that has events.

@@ -34,8 +34,14 @@ func init() {
 			}
 		}
 		l := s.make(s.dir, opts...)
-		if how == "only events" {
+		switch how {
+		case "without a line", "without inotify":
+			lock.NoLine(l)
+		case "only the line":
 			lock.OnlyEvents(l)
+		case "only events":
+			lock.OnlyEvents(l)
+			lock.NoLine(l)
 		}
 		var said sync.Once
 		lock.BeforePause(l, func(time.Duration) { said.Do(func() { fmt.Println("waiting") }) })
@@ -78,7 +84,7 @@ func TestProcessWakes(t *testing.T) {
 		"reaped":  func(_ *testing.T, a *peer) { a.kill() },
 		"zombie":  func(t *testing.T, a *peer) { require.NoError(t, a.cmd.Process.Kill()) },
 	} {
-		for how, why := range map[string]string{"only events": "", "without events": "switched off"} {
+		for how, why := range map[string]string{"only the line": "", "only events": "", "without events": "switched off"} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				dir := t.TempDir()
 				holder := startHolder(t, dir)

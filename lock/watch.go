@@ -36,14 +36,20 @@ type waiter struct {
 	changed  <-chan struct{}
 	ended    <-chan struct{}
 	stops    []func()
-	extras   bool // it is one of the maxExtras
-	crowd    bool // there are no events because others have them all
+	extras   bool        // it is one of the maxExtras
+	passed   string      // the owner that let us pass, in line, last
+	notHere  bool        // there is no line to stand in
+	places   []fsys.Spot // in lines in which it was the first, and too late
+	crowd    bool        // there are no events because others have them all
 }
 
 // wait returns when it is time to look again, or ctx is done. It is told what
 // is in the way.
 func (w *waiter) wait(ctx context.Context, b look) error {
 	w.ctx = ctx
+	if waited, err := w.waitInLine(ctx, b); waited {
+		return err
+	}
 	first := !w.blocked
 	same := w.queued || w.blocked && !b.gone && b.level == w.blocker.level && b.owner.ID == w.blocker.owner.ID
 	w.blocked, w.blocker, w.expectFree = true, b, false
@@ -166,6 +172,7 @@ func (w *waiter) noEvents(why error) {
 func (w *waiter) sitOut(ctx context.Context, why error) error {
 	w.unwatch()
 	w.unprepare()
+	w.leaveLine()
 	w.blocker = look{} // then the next look is the first one of its file
 	w.crowd, w.longest = isShortage(why), w.pollMax
 	w.notePolling(why)
@@ -187,6 +194,10 @@ func (w *waiter) processEnded() bool {
 // unwatchSoon takes down the watches beside the new owner, whose time it is. An
 // Unlock waits for that to be done.
 func (w *waiter) unwatchSoon() {
+	if len(w.stops) == 0 {
+		w.unwatch()
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unwatching.Go(w.unwatch)

@@ -19,5 +19,5 @@
 package mocks
 
 //go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -write_package_comment=false -package=gomocks -destination=gomocks/lock.go github.com/dirlock/dirlock/lock TryLocker,TryLockerSafe,ContextLocker
-//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -write_package_comment=false -package=gomocks -destination=gomocks/fsys.go github.com/dirlock/dirlock/fsys FS,Dir,File,Inheritor,Wrapper,Opener,Peeker,OpenDir,Maker,Witnesser,Localizer,Watcher,Preparer,Prepared,Sweeper,PartSweeper,Nester,Subdir,Remover,Swapper,Tokener,Ender,Contexter,Queuer,Placer,MoveWatcher
+//go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -write_package_comment=false -package=gomocks -destination=gomocks/fsys.go github.com/dirlock/dirlock/fsys FS,Dir,File,Inheritor,Wrapper,Opener,Peeker,OpenDir,Maker,Witnesser,Localizer,Watcher,Preparer,Prepared,Sweeper,PartSweeper,Nester,Subdir,Remover,Swapper,Tokener,Ender,Contexter,Queuer,Placer,MoveWatcher,Liner,Spot
 //go:generate go tool -modfile=../tools/go.mod mockgen -typed -write_command_comment=false -write_package_comment=false -package=gomocks -destination=gomocks/proc.go github.com/dirlock/dirlock/proc Table,Notifier

@@ -47,6 +47,7 @@ var cases = []testCase{
 	{"prepare", "what a waiter has made ready must be seen by nobody before the waiter owns the lock, and be like any other file then", prepare},
 	{"watch", "a waiter that misses the release sleeps while the lock is free", watch},
 	{"watch early", "the lock may be released while the waiter begins to wait", watchEarly},
+	{"line", "a waiter that is woken too early finds nothing, and one that is not woken sleeps while the lock is free", line},
 	{"nested", "many readers share the lock, each with a file in one directory", nested},
 	{"nested hostile", "anybody can put anything there, and nothing that is elsewhere must be touched", nestedHostile},
 	{"nested race", "a directory that is removed with a file in it takes a living reader's lock", nestedRace},

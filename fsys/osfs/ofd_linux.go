@@ -16,8 +16,8 @@ import (
 func lockNew(fd int, strong bool) (fsys.Witness, error) {
 	var missing error
 	if strong {
-		l := unix.Flock_t{Type: unix.F_WRLCK}
-		missing = uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l) })
+		l := unix.Flock_t{Type: unix.F_WRLCK, Len: presentByte} // see line_linux.go
+		missing = ofdLock(fd, unix.F_OFD_SETLK, &l)
 		if missing == nil {
 			return fsys.Held, nil
 		}
@@ -37,8 +37,8 @@ func probe(fd int, strong bool) fsys.Witness {
 	if !strong {
 		return probeFlock(fd)
 	}
-	l := unix.Flock_t{Type: unix.F_RDLCK}
-	err := uninterrupted(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) })
+	l := unix.Flock_t{Type: unix.F_RDLCK, Len: lineByte}
+	err := ofdLock(fd, unix.F_OFD_GETLK, &l)
 	if err == nil && l.Type == unix.F_WRLCK {
 		return fsys.Held
 	}
