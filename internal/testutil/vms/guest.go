@@ -107,7 +107,10 @@ func (m machine) start(ctx context.Context, dir string) (*guest, error) {
 		_ = g.cmd.Wait()
 		close(g.ended)
 	}()
-	if err := g.connect(ctx, shell, !m.resumes); err != nil {
+	if m.resumes {
+		return g, nil
+	}
+	if err := g.connect(ctx, true); err != nil {
 		g.kill()
 		said, _ := os.ReadFile(out.Name())
 		logged, _ := os.ReadFile(filepath.Join(dir, m.name+".log"))
@@ -117,10 +120,10 @@ func (m machine) start(ctx context.Context, dir string) (*guest, error) {
 }
 
 // connect waits until the guest says that it is up. The connection stays.
-func (g *guest) connect(ctx context.Context, socket string, greets bool) (err error) {
+func (g *guest) connect(ctx context.Context, greets bool) (err error) {
 	end := time.Now().Add(bootTime)
 	for {
-		g.conn, err = net.Dial("unix", socket)
+		g.conn, err = net.Dial("unix", filepath.Join(g.dir, g.name+".sh"))
 		if err == nil {
 			break
 		}

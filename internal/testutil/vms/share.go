@@ -76,6 +76,7 @@ func (l *lab) snapshot() {
 	g.sh("mkdir -p /m; mount -t ext4 /dev/vda /m; mkdir -p " + dir)
 	h := g.hold()
 	got, _ := g.tries()
+	g.sh("sync")
 	l.report("held", !got, "")
 	// The state goes through a file, and the guest ends with its disk as it is.
 	g.monitor("stop")
@@ -112,10 +113,11 @@ func (l *lab) resume(m machine) *guest {
 	g, err := m.start(l.ctx, l.dir)
 	check(err, "resume %s", m.name)
 	l.guests[m.name] = g
-	until(func() bool {
-		return strings.Contains(g.monitor("info status"), "paused") || strings.Contains(g.monitor("info status"), "running")
-	})
+	until(func() bool { return exists(filepath.Join(l.dir, m.name+".mon")) })
+	// It has been loaded when it is no more "paused (inmigrate)".
+	until(func() bool { return !strings.Contains(g.monitor("info status"), "inmigrate") })
 	g.monitor("cont")
+	check(g.connect(l.ctx, false), "resume %s", m.name)
 	return g
 }
 
