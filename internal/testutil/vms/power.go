@@ -55,6 +55,11 @@ func (l *lab) power() {
 	for _, k := range diskKinds {
 		seen[k.name] = &cuts{}
 	}
+	defer func() { // also of those before a failure
+		for _, k := range diskKinds {
+			l.reportCuts(k, seen[k.name])
+		}
+	}()
 	// The first start finds new disks. Each of the others comes after a cut.
 	for cycle := 0; cycle <= l.cycles; cycle++ {
 		g := l.up(m)
@@ -76,9 +81,6 @@ func (l *lab) power() {
 			time.Sleep(rand.N(500 * time.Millisecond))
 		}
 		l.down("p")
-	}
-	for _, k := range diskKinds {
-		l.reportCuts(k, seen[k.name])
 	}
 }
 
