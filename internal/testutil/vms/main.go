@@ -63,6 +63,7 @@ var scenarios = []scenario{
 	{"fetch", (*lab).fetch, false},
 	{"verdicts", (*lab).nfsVerdicts, true},
 	{"crashes", (*lab).nfsCrashes, true},
+	{"restarts", (*lab).nfsRestarts, true},
 	{"contention", (*lab).nfsContention, true},
 	{"power", (*lab).power, false},
 	{"shares", (*lab).shares, false},

@@ -145,7 +145,7 @@ func lineWith(text, prefix string) string {
 	return ""
 }
 
-// nfsCrashes cuts the power of clients and servers, and the network.
+// nfsCrashes cuts the power of the server, and the network.
 func (l *lab) nfsCrashes() {
 	s, a, b := l.nfsGuest("s"), l.nfsGuest("a"), l.nfsGuest("b")
 	for _, m := range mounts {
@@ -157,6 +157,19 @@ func (l *lab) nfsCrashes() {
 		b.remount(m.options)
 		l.parted(m.name, s, a, b)
 		s = l.restartedServer(m.name, a, b)
+	}
+}
+
+// nfsRestarts cuts the power of a client.
+func (l *lab) nfsRestarts() {
+	s, a, b := l.nfsGuest("s"), l.nfsGuest("a"), l.nfsGuest("b")
+	for _, m := range mounts {
+		if !m.full {
+			continue
+		}
+		s.empty()
+		a.remount(m.options)
+		b.remount(m.options)
 		a = l.cutClient(m.name, m.options, s, b)
 	}
 }
@@ -200,8 +213,7 @@ func (l *lab) restartedServer(name string, a, b *guest) *guest {
 // cutClient cuts the power of a machine that holds the lock, and starts it again.
 func (l *lab) cutClient(name, options string, s, b *guest) *guest {
 	a := l.guests["a"]
-	h := a.hold()
-	a.sh("sync")
+	h := a.hold("DIRLOCK_MACHINE=a")
 	l.down("a")
 	first := b.verdict()
 	early, _ := b.tries()
