@@ -31,6 +31,7 @@ var (
 	every  = flag.Duration("kill-every", 5*time.Millisecond, "F: how often one is killed")
 	which  = flag.String("contenders", "", "only these, separated by commas")
 	crowds = flag.String("crowds", "1,32,100,300,1000", "L, M: how many processes wait")
+	idlers = flag.Int("idlers", 100, "I: how many processes wait")
 	holds  = flag.Duration("holds", 2*time.Millisecond, "L: how long each holds the lock")
 	beside = flag.String("beside", "", "other builds of dirlock: NAME=PROGRAM,…, each program a build of this one")
 	child  = flag.Bool("worker", false, "be a process of a measurement")

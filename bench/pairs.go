@@ -149,10 +149,7 @@ func init() {
 	}
 }
 
-const (
-	idleTime  = 10 * time.Second
-	idleCrowd = 100
-)
+const idleTime = 10 * time.Second
 
 func idle() {
 	table("I. What waiting costs",
@@ -163,7 +160,7 @@ func idle() {
 			if !strings.HasPrefix(c.Name, "dirlock") && c.Name != baseline {
 				continue
 			}
-			for _, n := range []int{1, idleCrowd} {
+			for _, n := range []int{1, *idlers} {
 				holder := p.worker("hold", c.Name)
 				holder.answer()
 				ws := make([]*worker, n)
