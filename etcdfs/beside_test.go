@@ -29,10 +29,12 @@ type mutex struct {
 	try          func() (bool, error)
 }
 
+type maker func(t *testing.T, c *clientv3.Client, name string) mutex
+
 // contenders make a handle on the lock of a name.
 var contenders = []struct {
 	name string
-	new  func(t *testing.T, c *clientv3.Client, name string) mutex
+	new  maker
 }{
 	{"dirlock", func(_ *testing.T, c *clientv3.Client, name string) mutex {
 		l := lock.New(name, lock.WithFS(etcdfs.New(c)))
@@ -101,17 +103,26 @@ func TestBeside(t *testing.T) {
 	if !*beside {
 		t.Skip("only with -beside")
 	}
-	etcdtest.Each(t, func(t *testing.T, s *etcdtest.Server) {
+	measure := func(t *testing.T, s *etcdtest.Server) {
+		t.Log("etcd ", s.Version)
 		b := &bench{t: t, s: s, admin: s.Client(t)}
 		t.Logf("| %-22s | %-17s | %11s | %5s | %5s |", "", "", "time", "msgs", "raft")
-		for round := range 3 {
-			for _, c := range contenders {
-				b.cycle(round, c.name, c.new)
+		b.alternate("cycle", func(who string, make maker) func() {
+			m := make(b.t, b.client(), "/cycle/"+who)
+			return func() {
+				require.NoError(b.t, m.lock())
+				require.NoError(b.t, m.unlock())
 			}
-		}
-		for _, c := range contenders {
-			b.probe(c.name, c.new)
-		}
+		})
+		b.alternate("held probe", func(who string, make maker) func() {
+			holder, m := make(b.t, b.client(), "/probe/"+who), make(b.t, b.client(), "/probe/"+who)
+			require.NoError(b.t, holder.lock())
+			return func() {
+				ok, err := m.try()
+				require.NoError(b.t, err)
+				require.False(b.t, ok)
+			}
+		})
 		for _, waiters := range []int{1, 39} {
 			for round := range 3 {
 				for _, c := range contenders {
@@ -119,40 +130,49 @@ func TestBeside(t *testing.T) {
 				}
 			}
 		}
-	})
+	}
+	for _, kind := range []string{etcdtest.Embedded, etcdtest.Installed} { // one after the other
+		t.Run(kind, func(t *testing.T) { measure(t, etcdtest.Start(t, kind)) })
+	}
 }
 
-func (b *bench) cycle(round int, who string, make func(*testing.T, *clientv3.Client, string) mutex) {
-	m := make(b.t, b.client(), fmt.Sprint("/cycle/", who, round))
-	one := func(n int) {
-		for range n {
-			require.NoError(b.t, m.lock())
-			require.NoError(b.t, m.unlock())
+// alternate does something with each contender in turn, a few times at once, and
+// shows the medians: a busy moment of the machine hits all of them.
+func (b *bench) alternate(what string, start func(who string, make maker) func()) {
+	const batches, batch = 60, 10
+	all := make([]struct {
+		do            func()
+		took          []time.Duration
+		sent, entries int64
+	}, len(contenders))
+	for i, c := range contenders {
+		all[i].do = start(c.name, c.new)
+		all[i].do()
+	}
+	for range batches {
+		for i := range all {
+			a := &all[i]
+			sent, entries := b.sent.Load(), int64(b.entries())
+			for range batch {
+				begin := time.Now()
+				a.do()
+				a.took = append(a.took, time.Since(begin))
+			}
+			a.sent += b.sent.Load() - sent
+			a.entries += int64(b.entries()) - entries
 		}
 	}
-	one(20)
-	b.measure("cycle", who, 400, func() { one(400) })
-}
-
-func (b *bench) probe(who string, make func(*testing.T, *clientv3.Client, string) mutex) {
-	name := "/probe/" + who
-	holder, m := make(b.t, b.client(), name), make(b.t, b.client(), name)
-	require.NoError(b.t, holder.lock())
-	one := func(n int) {
-		for range n {
-			ok, err := m.try()
-			require.NoError(b.t, err)
-			require.False(b.t, ok)
-		}
+	for i, a := range all {
+		slices.Sort(a.took)
+		n := float64(len(a.took))
+		b.t.Logf("| %-22s | %-17s | %8d µs | %5.1f | %5.2f |", what, contenders[i].name,
+			a.took[len(a.took)/2].Microseconds(), float64(a.sent)/n, float64(a.entries)/n)
 	}
-	one(20)
-	b.measure("held probe", who, 400, func() { one(400) })
-	require.NoError(b.t, holder.unlock())
 }
 
 // handOff has some lock again and again, each of which holds the lock until all
 // others wait.
-func (b *bench) handOff(round, waiters int, who string, make func(*testing.T, *clientv3.Client, string) mutex) {
+func (b *bench) handOff(round, waiters int, who string, make maker) {
 	name := fmt.Sprint("/handoff/", who, round, waiters)
 	turns := 10
 	if waiters == 1 {

@@ -76,12 +76,12 @@ type lease struct {
 	doubtful bool          // and the logger knows
 }
 
-// Of the time that a lease lasts, this is
+// Parts of the time that a lease lasts.
 const (
-	marginPart  = 8  // kept back
-	renewPart   = 3  // between two renewals, or up to a quarter less
-	retryPart   = 20 // … after one that failed
-	attemptPart = 5  // for the answer to one
+	marginPart  = 8  // is kept back
+	renewPart   = 3  // passes between two renewals, or up to a quarter less
+	retryPart   = 20 // … after one that failed, or up to half less
+	attemptPart = 5  // is for the answer to one
 )
 
 // take returns a lease for one more user.

@@ -280,7 +280,7 @@ func (a *actors) storeAct(x action, step *TraceStep) error {
 			return fmt.Errorf("%w: %s has no request to make", ErrReplay, a.m.threadName(t))
 		}
 		a.begin(t)
-		a.send(t)
+		_ = a.send(t) // there is no answer
 		step.Op = "asks for: " + a.describe(a.th[t], false) + ", and dies"
 		a.text = append(a.text, "#"+a.m.threadName(t))
 		a.ps[who].Kill()
