@@ -437,8 +437,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "RUnlock of a lost lock succeeds", file: "rlock.go",
-		old:   "\tcase !found:",
-		new:   "\tcase !found && false:",
+		old:   "case lost != nil:",
+		new:   "case lost != nil && false:",
 		hunts: "shared-meddle", property: explore.Answers,
 		why: "what the lock protected may have had a writer meanwhile, and nobody is told",
 	},
