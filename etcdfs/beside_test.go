@@ -58,12 +58,14 @@ var contenders = []struct {
 type messageCount struct{ atomic.Int64 }
 
 func (m *messageCount) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
 func (m *messageCount) HandleRPC(_ context.Context, s stats.RPCStats) {
 	switch s.(type) {
 	case *stats.OutPayload, *stats.InPayload:
 		m.Add(1)
 	}
 }
+
 func (m *messageCount) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (m *messageCount) HandleConn(context.Context, stats.ConnStats)                       {}
 
