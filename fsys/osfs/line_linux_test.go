@@ -130,7 +130,7 @@ func TestLineWhereThereIsNone(t *testing.T) {
 		require.NoError(t, unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 		p, err := d.Line("L0")
 		require.NoError(t, err)
-		defer p.Close()
+		defer func() { _ = p.Close() }()
 		require.ErrorContains(t, p.Wait(), "unsupported")
 	})
 	if os.Getuid() == 0 {
