@@ -114,6 +114,10 @@ explore: ## search more interleavings, exhaustively (minutes)
 	$(GO) test ./lock -run TestExplore -explore.deep -count=1 -timeout=60m
 
 TORTURE ?= -procs 8 -for 60s -kill-every 5ms
+.PHONY: mutants
+mutants: ## break the protocol in every way that is known, and see a search find it (4 minutes)
+	$(GO) test ./lock -run TestExploreMutants -explore.mutants -count=1 -timeout=30m
+
 .PHONY: torture
 torture: ## kill lock holders at random for a minute, and watch for two owners
 	$(GO) run ./internal/testutil/torture $(TORTURE)

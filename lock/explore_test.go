@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -499,7 +500,7 @@ func configs() (out []explore.Config) {
 // draw reports a violation, as short as it can be made.
 func draw(t *testing.T, v *explore.Violation) {
 	t.Helper()
-	violated = true
+	violated.Store(true)
 	if r := shortest(v.Config()); r.Violation != nil {
 		v = r.Violation
 	}
@@ -567,10 +568,11 @@ func TestExplore(t *testing.T) {
 	}
 	for _, s := range searches() {
 		t.Run(s.Name, func(t *testing.T) {
-			stopIfBroken(t)
 			if s.deep && !*deep {
 				t.Skip("a large search: run with -explore.deep")
 			}
+			t.Parallel()
+			stopIfBroken(t)
 			r := explore.Explore(&s.Config)
 			if s.breaks != "" {
 				require.NotNil(t, r.Violation, r)
@@ -596,10 +598,10 @@ func TestExplore(t *testing.T) {
 
 // violated tells whether a violation has been drawn. One is enough: what breaks
 // the protocol breaks it in many searches.
-var violated bool
+var violated atomic.Bool
 
 func stopIfBroken(t *testing.T) {
-	if violated {
+	if violated.Load() {
 		t.Skip("a violation was found before")
 	}
 }
@@ -618,6 +620,7 @@ func TestExploreAssumptions(t *testing.T) {
 		"shared-2x1-faults", "shared-2x2-held", "shared-wait", "shared-meddle", "shared-hosts-small", "shared-partial-small",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			stopIfBroken(t)
 			c := named(t, name)
 			for seed := range uint64(60) {

@@ -197,7 +197,9 @@ func TestReaderLoses(t *testing.T) {
 		held, cancel := l.Held(t.Context())
 		defer cancel()
 		lost := l.Lost()
+		synctest.Wait()
 		mustTryRead(t, l, true)
+		synctest.Wait()
 
 		// Who releases one of several holds the others.
 		require.NoError(t, l.RUnlock())

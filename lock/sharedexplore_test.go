@@ -85,14 +85,6 @@ var (
 	}}
 
 	readWaiter = waitsToRead()
-	mixWaiter  = &explore.Program{Name: "wait in either way", Run: func(p *explore.Proc) {
-		p.Call("Choose", 0)
-		if p.Choose() {
-			readWaiter.Run(p)
-		} else {
-			waiter.Run(p)
-		}
-	}}
 )
 
 // waitsToRead is waits, for reading.

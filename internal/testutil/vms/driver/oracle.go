@@ -28,7 +28,6 @@ type oracle struct {
 	mu     sync.Mutex
 	change sync.Cond
 	inside string
-	since  time.Time
 	last   time.Time // of any acquisition
 	gap    time.Duration
 	count  int             // of acquisitions
