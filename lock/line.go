@@ -93,7 +93,9 @@ func (w *waiter) standInLine(b look) (fsys.Spot, error) {
 	place, err := fsys.Line(v.dir, levelName(0))
 	if err == nil {
 		v.prepare(len(b.Data))
-		_, _, _ = v.newRecord(v.dir) // it remembers who we are
+		v.mu.Lock()
+		_ = v.identify(v.dir) // it remembers who we are
+		v.mu.Unlock()
 	}
 	return place, err
 }

@@ -224,3 +224,20 @@ func TestLineOfAFileThatAnotherProgramLocked(t *testing.T) {
 	mustTry(t, l, true)
 	require.NoError(t, l.Unlock())
 }
+
+// A handle that waits in line can be used by others at the same time. (It takes
+// the race detector to see that it cannot.)
+func TestLineOfAHandleThatOthersUse(t *testing.T) {
+	dir := t.TempDir()
+	l, other := lock.New(dir), lock.New(dir)
+	require.NoError(t, other.Lock())
+	locked := make(chan error)
+	go func() { locked <- l.Lock() }()
+	inLine(t, dir, 1)
+	require.NoError(t, os.Remove(filepath.Join(dir, "L0")))
+	mustTryRead(t, l, true)
+	require.NoError(t, l.RUnlock())
+	require.ErrorIs(t, other.Unlock(), lock.ErrLost)
+	require.NoError(t, <-locked)
+	require.NoError(t, l.Unlock())
+}
