@@ -49,7 +49,9 @@ func (w *waiter) waitInLine(ctx context.Context, b look) (waited bool, err error
 	case w.watched && !w.extras:
 		return false, nil // this process has waiters enough in line
 	case w.passed == b.owner.ID:
-		return false, nil // it was our turn, but somebody else has a lock on the file
+		// It was our turn, but somebody else has a lock on the file. Or there was
+		// no place to be had.
+		return false, nil
 	}
 	w.unwatch()
 	if w.extras = w.takeExtras(); !w.extras {
@@ -60,9 +62,13 @@ func (w *waiter) waitInLine(ctx context.Context, b look) (waited bool, err error
 	}
 	w.blocked, w.blocker, w.expectFree = true, b, false
 	place, err := w.standInLine(b)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, ctx.Err()
+	}
 	if err != nil {
 		w.notHere = errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission)
-		return errors.Is(err, fs.ErrNotExist), ctx.Err()
+		w.passed = b.owner.ID // this owner is waited for in another way
+		return false, ctx.Err()
 	}
 	w.dropPlaces()
 

@@ -241,3 +241,40 @@ func TestLineOfAHandleThatOthersUse(t *testing.T) {
 	require.NoError(t, <-locked)
 	require.NoError(t, l.Unlock())
 }
+
+// Who sees the directory by a mount that is read-only cannot stand in line. He
+// waits by events, as others do who may not write the file, and does not spin.
+func TestLineOnAReadOnlyMount(t *testing.T) {
+	top := localDir(t)
+	dir, readOnly := filepath.Join(top, "dir"), filepath.Join(top, "ro")
+	require.NoError(t, os.Mkdir(dir, 0o777))
+	require.NoError(t, os.Mkdir(readOnly, 0o777))
+	if err := unix.Mount(dir, readOnly, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("mount:", err)
+	}
+	defer func() { require.NoError(t, unix.Unmount(readOnly, unix.MNT_DETACH)) }()
+	require.NoError(t, unix.Mount("", readOnly, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+
+	holder := startHolder(t, dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	log := &endingLog{end: sync.OnceFunc(holder.kill)} // then it fails
+	l := lock.New(readOnly, lock.WithLogger(slog.New(log)))
+	lock.BeforePause(l, func(time.Duration) { cancel() })
+	require.ErrorIs(t, l.LockContext(ctx), context.Canceled)
+	require.Less(t, log.count("DEBUG waiting"), 3)
+}
+
+// endingLog ends a wait that spins.
+type endingLog struct {
+	waitLog
+	end func()
+}
+
+func (e *endingLog) Handle(ctx context.Context, r slog.Record) error {
+	err := e.waitLog.Handle(ctx, r)
+	if e.count("DEBUG waiting") > 20 {
+		e.end()
+	}
+	return err
+}
