@@ -278,3 +278,20 @@ func (e *endingLog) Handle(ctx context.Context, r slog.Record) error {
 	}
 	return err
 }
+
+// After Unlock it is the turn of those in line, whoever still has a descriptor of
+// the file: a command that goes on in the background, for example.
+func TestUnlockMovesTheLineInSpiteOfFile(t *testing.T) {
+	dir := t.TempDir()
+	l := lock.New(dir)
+	require.NoError(t, l.Lock())
+	f, err := l.File()
+	require.NoError(t, err)
+	defer f.Close()
+	waiter := startWaiter(t, dir, "only the line")
+	inLine(t, dir, 1)
+	require.NoError(t, l.Unlock())
+	require.Equal(t, "held", waiter.answer())
+	require.Equal(t, "ok", waiter.answer())
+	require.Empty(t, names(t, dir))
+}

@@ -33,6 +33,7 @@ func (f *osFile) Dup() (*os.File, error) {
 		}
 		syscall.ForkLock.RUnlock()
 		if err = dupErr; err == nil {
+			f.shared = true
 			return os.NewFile(uintptr(fd), f.d.path), nil
 		}
 	}

@@ -26,7 +26,8 @@ type osFile struct {
 	unsure bool         // locked is less than there may be at another time
 
 	mu     sync.Mutex
-	fd     int // -1 if it is not open
+	fd     int  // -1 if it is not open
+	shared bool // by Dup
 	closed bool
 }
 
@@ -166,5 +167,8 @@ func (f *osFile) release() error {
 	}
 	fd := f.fd
 	f.fd = -1
+	if f.shared {
+		letPass(fd)
+	}
 	return closeFD(fd)
 }

@@ -21,3 +21,5 @@ func flock(fd, how int) error { return unix.ENOSYS }
 func lockNew(fd int, strong bool) (fsys.Witness, error) { return fsys.NoWitness, unix.ENOSYS }
 
 func probe(fd int, strong bool) fsys.Witness { return fsys.NoWitness }
+
+func letPass(int) {} // there are no lines

@@ -16,3 +16,5 @@ func lockNew(fd int, strong bool) (fsys.Witness, error) {
 }
 
 func probe(fd int, strong bool) fsys.Witness { return probeFlock(fd) }
+
+func letPass(int) {} // there are no lines
