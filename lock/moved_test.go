@@ -128,6 +128,38 @@ func TestMovedDirectory(t *testing.T) {
 	})
 }
 
+// The same for a reader as for an owner.
+func TestMovedDirectoryOfAReader(t *testing.T) {
+	moving(t, func(t *testing.T, base, name, how string) {
+		if how == "moved, and its links in its place" {
+			t.Skip("a directory has no other links")
+		}
+		m := moves[how]
+		l := lock.New(name)
+		dir := base + "/link/dir"
+		mustTryRead(t, l, true)
+		require.NoError(t, l.Check())
+		t.Chdir("/") // changes nothing
+		require.NoError(t, l.Check())
+		m.move(t, base)
+		before := tree(t, base)
+
+		err := l.Check()
+		wantError(t, err, "check", dir, lock.ErrLost)
+		require.ErrorContains(t, err, m.words)
+		mustTry(t, lock.New(base+m.now), false)
+		err = l.RUnlock()
+		if m.words == "moved" {
+			require.NoError(t, err)
+		} else {
+			wantError(t, err, "runlock", dir, lock.ErrLost)
+			require.ErrorContains(t, err, m.words)
+			require.Equal(t, before, tree(t, base))
+		}
+		require.ErrorIs(t, l.RUnlock(), lock.ErrNotHeld)
+	})
+}
+
 // Held tells, and why: by an event or by the next look.
 func TestHeldEndsWithAMove(t *testing.T) {
 	moving(t, func(t *testing.T, base, name, how string) {

@@ -33,6 +33,7 @@ type named struct {
 	lost     bool // path does not lead there: something is mounted over it, or there is none
 
 	root fileID // the root directory from which path led
+	up   *dir   // of a directory in another one: that one, which may be closed by now
 	last atomic.Pointer[filePath]
 }
 
@@ -77,9 +78,10 @@ func newDir(name string) (fsys.Dir, error) {
 	return n, nil
 }
 
-// sub stands for a directory in the one that has the name.
-func (n *named) sub(name string) *named {
-	s := &named{path: n.prefix + name, from: n.from, lost: n.lost, root: n.root}
+// sub stands for a directory in the one that has the name, and is open.
+func (d *dir) sub(name string) *named {
+	n := d.named
+	s := &named{path: n.prefix + name, from: n.from, lost: n.lost, root: n.root, up: d}
 	s.prefix = withSeparator(s.path)
 	if n.relative != "" {
 		s.relative = withSeparator(n.relative) + name

@@ -91,9 +91,22 @@ func (n *named) lead(d *dir, name string, f *osFile) lead {
 		}
 		return elsewhere
 	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		if n.upElsewhere() {
+			return elsewhere
+		}
 		return nowhere
 	}
 	return hither
+}
+
+// upElsewhere tells whether the directory in which this one is has been replaced by
+// one that has none of its name. The numbers of directories must mean something.
+func (n *named) upElsewhere() bool {
+	if n.up == nil || !n.up.asked.Load() || !n.up.known.Direct {
+		return false
+	}
+	id, err := n.up.named.leadsTo()
+	return err == nil && id != n.up.known.id
 }
 
 // leadsTo finds the directory as open does, but does not open it.

@@ -71,7 +71,7 @@ func (d *dir) openDir(name string) (*dir, error) {
 	fd, err := openDirectory(d.fd, name, unix.O_NOFOLLOW)
 	switch {
 	case err == nil:
-		return &dir{handle: handle{fd, d.named.sub(name)}}, nil
+		return &dir{handle: handle{fd, d.sub(name)}}, nil
 	case err == unix.ENOENT || err == unix.ESTALE:
 		return nil, fs.ErrNotExist
 	case err == unix.ENOTDIR || err == unix.ELOOP: // whatever it is by now
