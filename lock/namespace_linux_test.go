@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/dirlock/dirlock/lock"
 )
 
 // Two containers, or one and its host, share a directory. Both owners may have
@@ -202,4 +204,20 @@ func TestForeignProcfs(t *testing.T) {
 		require.True(t, holder.try())
 		assert.False(t, contender.try(), "the holder lives")
 	})
+}
+
+// Something is mounted over the working directory: its path leads to another
+// directory, whose owner is nobody's business here.
+func TestWorkingDirectoryMountedOver(t *testing.T) {
+	dir := filepath.Join(localDir(t), "dir")
+	require.NoError(t, os.Mkdir(dir, 0o777))
+	t.Chdir(dir)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+		t.Skip("mount:", err)
+	}
+	defer func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) }()
+	startHolder(t, dir)
+	below := lock.New(".")
+	mustTry(t, below, true)
+	require.NoError(t, below.Unlock())
 }

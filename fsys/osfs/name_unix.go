@@ -150,6 +150,9 @@ func (n *named) Read(name string) (fsys.Snapshot, error) {
 // Peek goes by the path, and opens no directory.
 func (n *named) Peek(name string) (fsys.Snapshot, error) {
 	path := n.pathOf(name)
+	if n.lost {
+		return fsys.Snapshot{}, pathError("peek", path, errors.ErrUnsupported)
+	}
 	if !validName(name) {
 		return fsys.Snapshot{}, pathError("peek", path, fs.ErrInvalid)
 	}
