@@ -52,6 +52,17 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// A reader that has taken over leaves no more than an owner does.
+func TestNotesGoWithAReader(t *testing.T) {
+	w, a, b := twoMachines(t)
+	mustTry(t, w.handleOf(b.Start("b2")), false)
+	require.Equal(t, []string{"L0", "L1", "L1.dead"}, w.names())
+	l := w.handleOf(a.Start("a2"))
+	mustTryRead(t, l, true)
+	require.NoError(t, l.RUnlock())
+	require.Empty(t, w.names())
+}
+
 // A note is of one owner, not of whoever comes to that level after it.
 func TestNoteOfAnotherOwner(t *testing.T) {
 	w, a, b := twoMachines(t)

@@ -54,6 +54,10 @@ func (l *DirLock) runlockQuietly() (h *hold, lost, err error) {
 	if lost, err = h.unlockShared(); err != nil {
 		return h, nil, err
 	}
+	if lost == nil && h.recovered {
+		h.left = l.tidy(h)
+	}
+	_ = h.dir.Close()
 	l.readers[last] = nil
 	l.readers = l.readers[:last]
 	l.over(h, lost)

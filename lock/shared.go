@@ -115,7 +115,7 @@ func (v *visit) besideOwner(ctx context.Context) (_ *hold, blocker look, again b
 	if err != nil || h == nil {
 		return nil, blocker, true, err
 	}
-	v.recovered = v.recovered || h.recovered
+	v.recovered, v.notes = v.recovered || h.recovered, v.notes || h.notes
 	return nil, look{gone: true}, true, h.withdraw(0)
 }
 
@@ -123,7 +123,7 @@ func (v *visit) besideOwner(ctx context.Context) (_ *hold, blocker look, again b
 func (v *visit) join(sub fsys.Subdir) (*hold, error) {
 	h, err := v.createIn(sub)
 	if err == nil {
-		h.recovered = v.recovered
+		h.recovered, h.notes = v.recovered, v.notes
 	}
 	return h, err
 }
@@ -285,7 +285,8 @@ func (h *hold) place() (fsys.Place, error) {
 }
 
 // unlockShared removes our file as unlock does. Then it lets go of the file, and
-// removes the directory of the readers if nobody else is in it.
+// removes the directory of the readers if nobody else is in it. The locked directory
+// stays open.
 func (h *hold) unlockShared() (lost, err error) {
 	place, err := h.place()
 	found := false
@@ -300,10 +301,6 @@ func (h *hold) unlockShared() (lost, err error) {
 	if found {
 		_ = fsys.RemoveDir(h.dir, readersName)
 	}
-	if found && h.recovered {
-		h.left = fsys.Sweep(h.dir)
-	}
-	_ = h.dir.Close()
 	return lossUnless(found, place), nil
 }
 

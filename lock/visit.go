@@ -18,6 +18,7 @@ type visit struct {
 	climbed time.Time    // when it first began to climb
 
 	recovered bool // a reader has taken over from a dead owner
+	notes     bool // … and there may be notes of deaths
 }
 
 var errZero = errors.New("a DirLock must be made by lock.New")
