@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
@@ -151,6 +152,16 @@ func TestReaderTakesOver(t *testing.T) {
 	w.set("f")
 	_, err := l.TryRLock()
 	require.ErrorIs(t, err, lock.ErrNotRecord)
+}
+
+// The time that a recovery takes, on a slow file system, is no reason to refuse the
+// reader that has made it.
+func TestReaderTakesOverSlowly(t *testing.T) {
+	w := newWorld()
+	w.set("s")
+	l, _ := w.handle()
+	lock.SetSince(l, func(time.Time) time.Duration { return time.Second / 2 })
+	mustTryRead(t, l, true)
 }
 
 // What no reader has made is named, and stays.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dirlock/dirlock/fsys"
 	"github.com/dirlock/dirlock/fsys/osfs"
@@ -116,6 +117,7 @@ func (v *visit) besideOwner(ctx context.Context) (_ *hold, blocker look, again b
 		return nil, blocker, true, err
 	}
 	v.recovered, v.notes = v.recovered || h.recovered, v.notes || h.notes
+	v.climbed = time.Time{} // that climb was not in vain
 	return nil, look{gone: true}, true, h.withdraw(0)
 }
 
