@@ -352,8 +352,8 @@ var mutants = []mutant{
 		name: "a leased file is removed without an if", file: "protocol.go",
 		old:   "found, err := fsys.Remove(h.file, name)",
 		new:   "found, err := false, errors.ErrUnsupported",
-		hunts: "3x1-leases", property: explore.OwnFiles,
-		why: "the lease ends after the look, and the next owner's file is removed",
+		hunts: "3x1-leases", property: explore.Answers,
+		why: "the lease ends after the look: the file is gone by then, or it is the next owner's that is removed",
 	},
 	{
 		name: "a swap that compares nothing", file: "lease.go",
@@ -430,8 +430,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "RUnlock does not look", file: "shared.go",
-		old:   "found, err = h.removeFrom(h.sub, h.owner.ID)",
-		new:   "found = h.sub.Remove(h.owner.ID) == nil",
+		old:   "if err == nil && (place == fsys.Here || place == fsys.Moved) {\n\t\tfound, err = h.removeOurs(h.sub, h.owner.ID)",
+		new:   "if err == nil {\n\t\tfound, err = h.removeOurs(h.sub, h.owner.ID)",
 		hunts: "shared-meddle shared-2x1", property: "",
 		why: "the name of a reader's file is never used again: what has it is that file. The look tells a file that was written to from one that was not",
 	},
