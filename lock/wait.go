@@ -44,10 +44,11 @@ const (
 // can be this handle itself, which is not re-entrant. If LockContext returns nil,
 // it has acquired the lock, even if ctx was done at the same moment. If ctx is
 // done already, it fails at once with the error of ctx, even if the lock is free.
-// A nil ctx is an error. On Linux a call that waits is woken by a SIGURG to its
-// thread, which Go programs ignore by default and have all the time: if the
-// program calls [os/signal.Ignore] for that signal meanwhile, the call may notice
-// that ctx is done only when the owner has released the lock.
+// A nil ctx is an error.
+//
+// On Linux, a call that waits is made to give up by a SIGURG, a signal that Go
+// programs get all the time. If the program calls [os/signal.Ignore] for it
+// meanwhile, the call may notice only after the owner's Unlock that ctx is done.
 func (l *DirLock) LockContext(ctx context.Context) error {
 	return l.wrap("lock", l.lockContext(ctx, false))
 }
