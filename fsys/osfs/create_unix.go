@@ -125,8 +125,10 @@ func (d *dir) createTemp(a *abilities, name string, data []byte) (*osFile, error
 	if err == nil {
 		err = d.publish(a, f, temp, name)
 	}
-	if err == unix.ESTALE {
-		err = errSwept // by another machine: its server does not know the file any more
+	// By another machine: its server does not know the file any more. Or on a FUSE
+	// file system that goes by paths.
+	if err == unix.ESTALE || f.sweptOr(d, temp, err) == errSwept {
+		err = errSwept
 	}
 	if err != nil {
 		// The lock goes after the name, so that nobody else sweeps it.
@@ -169,7 +171,9 @@ func (d *dir) publish(a *abilities, f *osFile, temp, name string) error {
 			return unix.EEXIST
 		case unix.ENOENT:
 			err := f.gotName(d, name, renameat(d.fd, temp, name))
-			if err == unix.EISDIR { // one was made since: that takes no guard
+			// A directory was made since, which takes no guard; and may be gone by
+			// now, which exfat-fuse finds between its own steps.
+			if err == unix.EISDIR || err == unix.ENOENT && d.is(temp, f.id) {
 				return unix.EEXIST
 			}
 			return f.sweptOr(d, temp, err)

@@ -280,3 +280,18 @@ func TestLease(t *testing.T) {
 	_, err = d.Read("L0")
 	require.ErrorIs(t, err, fsys.ErrBusy)
 }
+
+// A directory that comes and goes under the name, beside a rename, is somebody
+// who was faster, and not a directory that is missing.
+func TestRenameBesideADirectory(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	osfs.SetWay(d, osfs.ByGuard)
+	witnesses(t, d)
+	for _, errno := range []syscall.Errno{unix.ENOENT, unix.EISDIR} {
+		withFaults(t, func() {
+			_, err := d.Create("L0", []byte("x"))
+			require.ErrorIs(t, err, fs.ErrExist)
+		}, fault{call: unix.SYS_RENAMEAT, err: errno})
+		require.NotContains(t, names(t, d), "L0")
+	}
+}

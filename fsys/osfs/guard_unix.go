@@ -64,6 +64,9 @@ func (d *dir) guarded(op func() error) error {
 // just given it back.
 func (d *dir) takeGuard() (int, error) {
 	fd, err := openat(d.fd, guardName, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0o666)
+	if isGone(err) { // FUSE: the one before removed it while this one opened it
+		err = unix.EWOULDBLOCK
+	}
 	if err != nil {
 		return -1, err
 	}
@@ -73,6 +76,9 @@ func (d *dir) takeGuard() (int, error) {
 		err = fstat(fd, &st)
 	}
 	// The one before removed the file that we have opened: it is no guard.
+	if isGone(err) {
+		err = unix.EWOULDBLOCK
+	}
 	if err == nil && !d.is(guardName, idOf(&st)) {
 		err = unix.EWOULDBLOCK
 	}
