@@ -387,8 +387,8 @@ var mutants = []mutant{
 	// Locks that are shared.
 	{
 		name: "a reader removes a dead level 0 without a level", file: "shared.go",
-		old:   "h, blocker, _, err := v.attempt(ctx, false)\n\tif err != nil || h == nil {\n\t\treturn nil, blocker, true, err\n\t}\n\tv.recovered = v.recovered || h.recovered\n\treturn nil, look{gone: true}, true, h.withdraw(0)",
-		new:   "return nil, look{gone: true}, true, v.dir.Remove(levelName(0))",
+		old:   "h, blocker, _, err := v.attempt(ctx, false)",
+		new:   "if true {\n\t\treturn nil, look{gone: true}, true, v.dir.Remove(levelName(0))\n\t}\n\th, blocker, _, err := v.attempt(ctx, false)",
 		hunts: "shared-3x1-stale", property: explore.OwnFiles,
 		why: "somebody else has taken over from the dead owner since it was judged",
 	},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -154,8 +155,16 @@ type client struct {
 	sc   *bufio.Scanner
 }
 
+// dial waits for the oracle, which another machine starts at the same time.
 func dial(address string) *client {
-	c, err := net.Dial("tcp", address)
+	var c net.Conn
+	var err error
+	for range 100 {
+		if c, err = net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 	fail(err)
 	return &client{c, bufio.NewScanner(c)}
 }
