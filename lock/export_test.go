@@ -47,9 +47,15 @@ func SetExplored(l *DirLock, attempts int, p pauseFunc, expectFree bool, holds f
 // deaths.
 func SetWithoutNotes(l *DirLock) { l.withoutNotes = true }
 
-// Tidies tells whether the next Unlock lists the directory, for what the dead have
-// left.
-func Tidies(l *DirLock) bool { return l.held != nil && l.held.recovered && !l.held.owner.Local }
+// Tidies tells whether the next Unlock or RUnlock lists the directory, for what the
+// dead have left.
+func Tidies(l *DirLock) bool {
+	h := l.held
+	if n := len(l.readers); n > 0 {
+		h = l.readers[n-1]
+	}
+	return h != nil && h.recovered && !h.owner.Local
+}
 
 // Row returns which row of the truth table in docs/liveness.md decided the state
 // of a level.

@@ -19,6 +19,9 @@ func tryRLock(p *explore.Proc, l *lock.DirLock, left int) bool {
 
 // runlock is RUnlock by a reader, again if it failed.
 func runlock(p *explore.Proc, l *lock.DirLock, left int) {
+	if lock.Tidies(l) {
+		left |= 1 << 8 // which it remembers
+	}
 	for range 3 {
 		p.Call(explore.RUnlock, left)
 		switch err := l.RUnlock(); {
