@@ -71,12 +71,17 @@ func tryLock(p *explore.Proc, l *lock.DirLock, left int) bool {
 
 // unlock is Unlock by the holder, again if it failed.
 func unlock(p *explore.Proc, l *lock.DirLock, left int) {
+	release(p, l, explore.Unlock, l.Unlock, left)
+}
+
+// release is an Unlock or RUnlock by somebody who holds the lock.
+func release(p *explore.Proc, l *lock.DirLock, name string, unlock func() error, left int) {
 	if lock.Tidies(l) {
 		left |= 1 << 8 // which it remembers
 	}
 	for range 3 {
-		p.Call(explore.Unlock, left)
-		switch err := l.Unlock(); {
+		p.Call(name, left)
+		switch err := unlock(); {
 		case err == nil:
 			p.Released()
 			return
@@ -87,7 +92,7 @@ func unlock(p *explore.Proc, l *lock.DirLock, left int) {
 			p.Failed(err, errors.Is(err, explore.ErrInjected))
 		}
 	}
-	p.Wrong("Unlock fails for ever")
+	p.Wrong("%s fails for ever", name)
 }
 
 // unlockFree is Unlock by somebody who does not hold the lock.

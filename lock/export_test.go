@@ -50,10 +50,7 @@ func SetWithoutNotes(l *DirLock) { l.withoutNotes = true }
 // Tidies tells whether the next Unlock or RUnlock lists the directory, for what the
 // dead have left.
 func Tidies(l *DirLock) bool {
-	h := l.held
-	if n := len(l.readers); n > 0 {
-		h = l.readers[n-1]
-	}
+	h := l.newest()
 	return h != nil && h.recovered && !h.owner.Local
 }
 

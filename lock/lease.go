@@ -24,7 +24,7 @@ func (r look) leased() bool { return r.Witness == fsys.Leased || r.Witness == fs
 // swap is step 3 in such a store. Levels protect nothing where the store removes L0
 // by itself; but it replaces a file only if it is still the one that was judged.
 func (v *visit) swap(m look) (h *hold, blocker look, again bool, err error) {
-	h, err = v.make(func(data []byte) (fsys.File, error) {
+	h, err = v.make(func(_ string, data []byte) (fsys.File, error) {
 		return fsys.Swap(v.dir, levelName(0), m.Snapshot, data)
 	})
 	switch {

@@ -111,17 +111,18 @@ func (v *visit) unchanged(before look) (bool, error) {
 
 // create publishes a new record of ours at a level.
 func (v *visit) create(level int) (*hold, error) {
-	return v.make(func(data []byte) (fsys.File, error) { return v.publish(levelName(level), data) })
+	return v.make(func(_ string, data []byte) (fsys.File, error) { return v.publish(levelName(level), data) })
 }
 
-// make makes a level file of ours, with a new record, in the way that it is told.
-func (v *visit) make(publish func(data []byte) (fsys.File, error)) (*hold, error) {
+// make makes a file of ours, with a new record, in the way that it is told. That
+// gets the ID in the record, too.
+func (v *visit) make(publish func(id string, data []byte) (fsys.File, error)) (*hold, error) {
 	o, data, err := v.newRecord(v.dir)
 	if err != nil {
 		return nil, err
 	}
 	holdID(o.ID) // before anybody can see it
-	f, err := publish(data)
+	f, err := publish(o.ID, data)
 	if err != nil {
 		letGoOfID(o.ID)
 		return nil, err

@@ -132,17 +132,11 @@ func (v *visit) join(sub fsys.Subdir) (*hold, error) {
 
 // createIn makes a file of ours, named by its owner ID.
 func (v *visit) createIn(sub fsys.Subdir) (*hold, error) {
-	o, data, err := v.newRecord(v.dir)
-	if err != nil {
-		return nil, err
+	h, err := v.make(func(id string, data []byte) (fsys.File, error) { return sub.Create(id, data) })
+	if err == nil {
+		h.sub = sub
 	}
-	holdID(o.ID) // before anybody can see it
-	f, err := sub.Create(o.ID, data)
-	if err != nil {
-		letGoOfID(o.ID)
-		return nil, err
-	}
-	return &hold{dir: v.opened, sub: sub, file: f, owner: o}, nil
+	return h, err
 }
 
 // vacate is step 5 of TryLock: L0 is a directory. If no reader is in it that may be

@@ -2,7 +2,6 @@ package lock_test
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/dirlock/dirlock/internal/testutil/explore"
@@ -19,23 +18,7 @@ func tryRLock(p *explore.Proc, l *lock.DirLock, left int) bool {
 
 // runlock is RUnlock by a reader, again if it failed.
 func runlock(p *explore.Proc, l *lock.DirLock, left int) {
-	if lock.Tidies(l) {
-		left |= 1 << 8 // which it remembers
-	}
-	for range 3 {
-		p.Call(explore.RUnlock, left)
-		switch err := l.RUnlock(); {
-		case err == nil:
-			p.Released()
-			return
-		case errors.Is(err, lock.ErrLost):
-			p.Lost()
-			return
-		default:
-			p.Failed(err, errors.Is(err, explore.ErrInjected))
-		}
-	}
-	p.Wrong("RUnlock fails for ever")
+	release(p, l, explore.RUnlock, l.RUnlock, left)
 }
 
 // mixed is a program that locks so many times, in either way each time.
